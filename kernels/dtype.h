@@ -35,13 +35,20 @@ struct DTypeInfo {
 };
 
 inline constexpr std::array kDTypes = {
-    DTypeInfo{DType::f32, "f32", 0, 1, 4},          DTypeInfo{DType::f16, "f16", 1, 1, 2},
-    DTypeInfo{DType::bf16, "bf16", 30, 1, 2},       DTypeInfo{DType::q4_0, "q4_0", 2, 32, 18},
-    DTypeInfo{DType::q4_1, "q4_1", 3, 32, 20},      DTypeInfo{DType::q5_0, "q5_0", 6, 32, 22},
-    DTypeInfo{DType::q5_1, "q5_1", 7, 32, 24},      DTypeInfo{DType::q8_0, "q8_0", 8, 32, 34},
-    DTypeInfo{DType::q2_k, "q2_k", 10, 256, 84},    DTypeInfo{DType::q3_k, "q3_k", 11, 256, 110},
-    DTypeInfo{DType::q4_k, "q4_k", 12, 256, 144},   DTypeInfo{DType::q5_k, "q5_k", 13, 256, 176},
-    DTypeInfo{DType::q6_k, "q6_k", 14, 256, 210},   DTypeInfo{DType::iq4_nl, "iq4_nl", 20, 32, 18},
+    DTypeInfo{DType::f32, "f32", 0, 1, 4},
+    DTypeInfo{DType::f16, "f16", 1, 1, 2},
+    DTypeInfo{DType::bf16, "bf16", 30, 1, 2},
+    DTypeInfo{DType::q4_0, "q4_0", 2, 32, 18},
+    DTypeInfo{DType::q4_1, "q4_1", 3, 32, 20},
+    DTypeInfo{DType::q5_0, "q5_0", 6, 32, 22},
+    DTypeInfo{DType::q5_1, "q5_1", 7, 32, 24},
+    DTypeInfo{DType::q8_0, "q8_0", 8, 32, 34},
+    DTypeInfo{DType::q2_k, "q2_k", 10, 256, 84},
+    DTypeInfo{DType::q3_k, "q3_k", 11, 256, 110},
+    DTypeInfo{DType::q4_k, "q4_k", 12, 256, 144},
+    DTypeInfo{DType::q5_k, "q5_k", 13, 256, 176},
+    DTypeInfo{DType::q6_k, "q6_k", 14, 256, 210},
+    DTypeInfo{DType::iq4_nl, "iq4_nl", 20, 32, 18},
     DTypeInfo{DType::iq4_xs, "iq4_xs", 23, 256, 136},
 };
 inline constexpr std::size_t kDTypeCount = kDTypes.size();

@@ -1,0 +1,66 @@
+// The CPU as a backend: one row of kernels, one crew of threads, weights where they lie in the file's mapping.
+#pragma once
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/table.h"
+#include "kernels/cpu/thread_pool.h"
+
+namespace carat::cpu {
+
+// Zeroed memory that the system commits page by page as it is written.
+class Arena {
+ public:
+  Arena() = default;
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  // 64-byte aligned. Throws std::bad_alloc.
+  void* take(std::size_t bytes);
+
+ private:
+  struct Piece {
+    void* at;
+    std::size_t bytes;
+  };
+  std::vector<Piece> pieces_;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const Table& table, std::size_t threads) : table_(table), pool_(threads) {}
+
+  std::string_view name() const override { return table_.name; }
+  Tensor adopt_weight(const Tensor& host) override { return host; }
+  Tensor make(DType, std::size_t rows, std::size_t cols) override;
+  void read(std::span<float> out, const Tensor&) override;
+  void embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) override;
+  void rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float eps) override;
+  void matmul(const Tensor& x, std::initializer_list<Product>) override;
+  void add(Tensor x, const Tensor& y) override;
+  void gate(Tensor x, const Tensor& up, Gate) override;
+  void rotations(Tensor out, const Tensor& frequencies, const Rows&) override;
+  void rope(Tensor x, std::size_t head_dim, const Tensor& rotations, RopeStyle) override;
+  void store(const KvLayer&, const Tensor& k, const Tensor& v, const Rows&) override;
+  void attend(Tensor out, const Tensor& q, const KvLayer&, const Rows&, const AttentionShape&) override;
+  void soft_cap(Tensor x, float cap) override;
+
+ private:
+  // Scratch that grows to the largest shape seen, so that no step after the first of its shape allocates.
+  struct Scratch {
+    std::vector<std::int16_t> q;
+    std::vector<float> scale, sum, half_sum;
+    std::vector<float> packed;
+    std::vector<float> panels;  // kPanelScratch for each thread
+  };
+
+  void multiply_rows(const Tensor& x, std::initializer_list<Product>);
+  void multiply_panels(const Tensor& x, std::size_t first, std::size_t tokens, std::initializer_list<Product>);
+
+  const Table& table_;
+  ThreadPool pool_;
+  Arena arena_;
+  Scratch scratch_;
+};
+
+}  // namespace carat::cpu

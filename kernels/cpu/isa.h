@@ -1,0 +1,42 @@
+// The instruction sets that kernels are written over. A tag names the registers; ops_*.h give it its instructions.
+// Adding one: a tag here, its overloads in ops_*.h, a three-line isa_NAME.cpp, a line in dispatch.cpp and in CMake.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <xsimd/xsimd.hpp>
+
+namespace carat::cpu {
+
+// `wide` holds floating-point work; `narrow`, at most 256 bits, the products of quantised rows: sixteen int16 are the
+// natural piece of every block format, and 256-bit instructions have three ports to go to where 512-bit ones have two.
+// `panel_rows` rows times two registers of tokens is what fits the register file.
+struct Baseline {
+  using wide = xsimd::sse2;
+  using narrow = xsimd::sse2;
+  static constexpr std::size_t panel_rows = 6;
+};
+struct Avx2 {
+  using wide = xsimd::fma3<xsimd::avx2>;
+  using narrow = xsimd::fma3<xsimd::avx2>;
+  static constexpr std::size_t panel_rows = 6;
+};
+struct Avx512Vnni {
+  using wide = xsimd::avx512bw;
+  using narrow = xsimd::fma3<xsimd::avx2>;
+  static constexpr std::size_t panel_rows = 12;
+};
+
+template <class T, class Isa>
+using vec = xsimd::batch<T, typename Isa::wide>;
+template <class T, class Isa>
+using narrow_vec = xsimd::batch<T, typename Isa::narrow>;
+
+// Sixteen int16: one register, or two of 128 bits.
+template <class Isa>
+struct Int16x16 {
+  using Part = narrow_vec<std::int16_t, Isa>;
+  static constexpr std::size_t kParts = 16 / Part::size;
+  Part part[kParts];
+};
+
+}  // namespace carat::cpu

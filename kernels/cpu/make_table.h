@@ -1,0 +1,56 @@
+// One instruction set's row, from the kernels written over any. A new quantised type adds its line to each list here.
+#pragma once
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/panel.h"
+
+namespace carat::cpu {
+
+template <class Isa, class Read>
+constexpr void set_float(Table& table, DType dtype) noexcept {
+  table.row_products[static_cast<std::size_t>(dtype)] = float_row_products<Isa, Read>;
+  table.dequantize[static_cast<std::size_t>(dtype)] = unpack_floats<Isa, Read>;
+}
+
+template <class Isa, class Block>
+constexpr void set_blocks(Table& table, DType dtype) noexcept {
+  table.row_products[static_cast<std::size_t>(dtype)] = quantized_row_products<Isa, Block>;
+  table.dequantize[static_cast<std::size_t>(dtype)] = unpack_blocks<Isa, Block>;
+}
+
+template <class Isa>
+constexpr Table make_table(const char* name) noexcept {
+  Table table{};
+  table.name = name;
+  set_float<Isa, ReadF32<Isa>>(table, DType::f32);
+  set_float<Isa, ReadF16<Isa>>(table, DType::f16);
+  set_float<Isa, ReadBF16<Isa>>(table, DType::bf16);
+  set_blocks<Isa, BlockQ4_0>(table, DType::q4_0);
+  set_blocks<Isa, BlockQ4_1>(table, DType::q4_1);
+  set_blocks<Isa, BlockQ5_0>(table, DType::q5_0);
+  set_blocks<Isa, BlockQ5_1>(table, DType::q5_1);
+  set_blocks<Isa, BlockQ8_0>(table, DType::q8_0);
+  set_blocks<Isa, BlockQ2_K>(table, DType::q2_k);
+  set_blocks<Isa, BlockQ3_K>(table, DType::q3_k);
+  set_blocks<Isa, BlockQ4_K>(table, DType::q4_k);
+  set_blocks<Isa, BlockQ5_K>(table, DType::q5_k);
+  set_blocks<Isa, BlockQ6_K>(table, DType::q6_k);
+  set_blocks<Isa, BlockIQ4_NL>(table, DType::iq4_nl);
+  set_blocks<Isa, BlockIQ4_XS>(table, DType::iq4_xs);
+  table.quantize_activation = quantize_activation<Isa>;
+  table.tile_tokens = kTileTokens<Isa>;
+  table.pack_tile = pack_tile<Isa>;
+  table.panel_product = multiply_panel<Isa>;
+  table.rms_norm = rms_norm<Isa>;
+  table.add = add<Isa>;
+  table.silu_gate = silu_gate<Isa>;
+  table.gelu_gate = gelu_gate<Isa>;
+  table.soft_cap = soft_cap<Isa>;
+  table.scale = scale<Isa>;
+  table.rope_adjacent = rope_adjacent<Isa>;
+  table.rope_halves = rope_halves<Isa>;
+  table.to_half = to_half<Isa>;
+  table.attend = attend<Isa>;
+  return table;
+}
+
+}  // namespace carat::cpu

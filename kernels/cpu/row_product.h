@@ -1,0 +1,178 @@
+// Rows of weights times one token, the whole of decoding: each weight is read once, straight from the file's mapping.
+#pragma once
+#include <utility>
+
+#include "kernels/cpu/readers.h"
+#include "kernels/cpu/table.h"
+
+namespace carat::cpu {
+
+// Bytes between what is read and what is asked for: the hardware's own prefetcher stops at each page.
+inline constexpr std::size_t kPrefetchDistance = 2048;
+
+template <class Isa>
+[[gnu::always_inline]] inline void prefetch(const void* from, std::size_t bytes) noexcept {
+  for (std::size_t i = 0; i < bytes; i += 64)
+    __builtin_prefetch(static_cast<const char*>(from) + kPrefetchDistance + i);
+}
+
+// The running sums of one row: two chains for the products, so that one's latency hides behind the other.
+template <class Isa>
+struct RowSums {
+  using Floats = narrow_vec<float, Isa>;
+  Floats products[2] = {Floats(0.0f), Floats(0.0f)};
+  Floats minima = Floats(0.0f);
+  float rest = 0;  // minima of single units, at the end of a row
+  float total() const noexcept { return xsimd::hadd(products[0] + products[1] + minima) + rest; }
+};
+
+// out[i] *= by[i], or by[i / 2] for two scales per unit.
+template <class Isa, std::size_t n, std::size_t per_unit>
+[[gnu::always_inline]] inline void scale_by_units(float* out, const float* by) noexcept {
+  for (std::size_t i = 0; i < n; ++i) out[i] *= by[i / per_unit];
+}
+
+// `units` units of weights from `w`, times the activation from element 32 * `at` on.
+template <class Isa, class Block, std::size_t units>
+[[gnu::always_inline]] inline void add_units(const Block* w, const Activation& x, std::size_t at,
+                                             RowSums<Isa>& sums) noexcept {
+  using Read = Reader<Isa, Block>;
+  using Ints = narrow_vec<std::int32_t, Isa>;
+  using Floats = narrow_vec<float, Isa>;
+  constexpr std::size_t kPerUnit = 32 / Read::kScaleElements, kScales = units * kPerUnit;
+
+  alignas(64) float scales[kScales];
+  Read::template scales<units>(w, scales);
+  scale_by_units<Isa, kScales, kPerUnit>(scales, x.scale + at);
+
+  const std::int16_t* q = x.q + kGroup * at;
+  const auto add_unit = [&]<std::size_t unit>() __attribute__((always_inline)) {
+    const Codes<Isa> codes = Read::template codes<unit>(w);
+    const Int16x16<Isa> x0 = load16<Isa>(q + 32 * unit), x1 = load16<Isa>(q + 32 * unit + 16);
+    Floats& chain = sums.products[unit % 2];
+    const Ints first = dot<Isa>(Ints(0), codes.half[0], x0);
+    if constexpr (kPerUnit == 1) {
+      chain = multiply_add(xsimd::to_float(dot<Isa>(first, codes.half[1], x1)), Floats(scales[unit]), chain);
+    } else {
+      chain = multiply_add(xsimd::to_float(first), Floats(scales[2 * unit]), chain);
+      const Ints second = dot<Isa>(Ints(0), codes.half[1], x1);
+      chain = multiply_add(xsimd::to_float(second), Floats(scales[2 * unit + 1]), chain);
+    }
+  };
+  [&]<std::size_t... unit>(std::index_sequence<unit...>) __attribute__((always_inline)) {
+    (add_unit.template operator()<unit>(), ...);
+  }
+  (std::make_index_sequence<units>{});
+
+  if constexpr (Read::kHasMinimum) {
+    alignas(64) float minima[kScales];
+    Read::template minima<units>(w, minima);
+    const float* of = (kPerUnit == 1 ? x.sum : x.half_sum) + kPerUnit * at;
+    if constexpr (kScales % Floats::size == 0) {
+      for (std::size_t i = 0; i < kScales; i += Floats::size)
+        sums.minima = multiply_add(Floats::load_aligned(minima + i), Floats::load_unaligned(of + i), sums.minima);
+    } else {
+      for (std::size_t i = 0; i < kScales; ++i) sums.rest += minima[i] * of[i];
+    }
+  }
+}
+
+template <class Isa, class Block>
+inline float row_product(const Block* w, std::size_t cols, const Activation& x) noexcept {
+  constexpr std::size_t kBlocks = 256 / Reader<Isa, Block>::kElements;  // blocks that make eight units
+  RowSums<Isa> sums;
+  std::size_t at = 0;  // in units of 32
+  for (; at + 8 <= cols / kGroup; at += 8, w += kBlocks) {
+    prefetch<Isa>(w, kBlocks * sizeof(Block));
+    add_units<Isa, Block, 8>(w, x, at, sums);
+  }
+  if constexpr (kBlocks == 8)
+    for (; at < cols / kGroup; ++at, ++w) add_units<Isa, Block, 1>(w, x, at, sums);
+  return sums.total();
+}
+
+template <class Isa, class Block>
+inline void quantized_row_products(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
+                                   float* out) noexcept {
+  constexpr std::size_t kElements = Reader<Isa, Block>::kElements;
+  const auto* row = reinterpret_cast<const Block*>(w);
+  for (std::size_t r = 0; r < rows; ++r, row += cols / kElements) out[r] = row_product<Isa>(row, cols, x);
+}
+
+// Weights in floating point: how a register of them is read, and a single one.
+template <class Isa>
+struct ReadF32 {
+  using Element = float;
+  static vec<float, Isa> load(const float* from) noexcept { return vec<float, Isa>::load_unaligned(from); }
+  static float value(float x) noexcept { return x; }
+};
+template <class Isa>
+struct ReadF16 {
+  using Element = std::uint16_t;
+  static vec<float, Isa> load(const std::uint16_t* from) noexcept { return load_half<typename Isa::wide>(from); }
+  static float value(std::uint16_t x) noexcept { return half_value<Isa>(x); }
+};
+template <class Isa>
+struct ReadBF16 {
+  using Element = std::uint16_t;
+  static vec<float, Isa> load(const std::uint16_t* from) noexcept { return load_bf16<typename Isa::wide>(from); }
+  static float value(std::uint16_t x) noexcept {
+    return __builtin_bit_cast(float, static_cast<std::uint32_t>(x) << 16);
+  }
+};
+
+// a · b over n elements; a in the format of Read.
+template <class Isa, class Read>
+inline float float_product(const typename Read::Element* a, const float* b, std::size_t n) noexcept {
+  using Floats = vec<float, Isa>;
+  constexpr std::size_t kLanes = Floats::size;
+  Floats sums[4] = {Floats(0.0f), Floats(0.0f), Floats(0.0f), Floats(0.0f)};
+  std::size_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    prefetch<Isa>(a + i, 4 * kLanes * sizeof(*a));
+    for (std::size_t j = 0; j < 4; ++j)
+      sums[j] = multiply_add(Read::load(a + i + j * kLanes), Floats::load_unaligned(b + i + j * kLanes), sums[j]);
+  }
+  for (; i + kLanes <= n; i += kLanes)
+    sums[0] = multiply_add(Read::load(a + i), Floats::load_unaligned(b + i), sums[0]);
+  float total = xsimd::hadd((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; i < n; ++i) total += Read::value(a[i]) * b[i];
+  return total;
+}
+
+template <class Isa, class Read>
+inline void float_row_products(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
+                               float* out) noexcept {
+  const auto* row = reinterpret_cast<const typename Read::Element*>(w);
+  for (std::size_t r = 0; r < rows; ++r, row += cols) out[r] = float_product<Isa, Read>(row, x.exact, cols);
+}
+
+// x in groups of 32: q = round(x / scale), scale = max |x| / 32767.
+template <class Isa>
+inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, float* scale, float* sum,
+                                float* half_sum) noexcept {
+  using Floats = narrow_vec<float, Isa>;
+  using Ints = narrow_vec<std::int32_t, Isa>;
+  for (std::size_t g = 0; g < n / kGroup; ++g, x += kGroup, q += kGroup) {
+    Floats largest(0.0f);
+    for (std::size_t i = 0; i < kGroup; i += Floats::size)
+      largest = xsimd::max(largest, xsimd::abs(Floats::load_unaligned(x + i)));
+    alignas(32) float lanes[Floats::size];
+    largest.store_aligned(lanes);
+    float peak = 0;
+    for (const float lane : lanes) peak = lane > peak ? lane : peak;
+
+    scale[g] = peak / 32767.0f;
+    const float inverse = peak > 0 ? 32767.0f / peak : 0.0f;
+    for (std::size_t h = 0; h < 2; ++h) {
+      const Int16x16<Isa> codes = round_to_int16<Isa>(x + kHalfGroup * h, inverse);
+      for (std::size_t i = 0; i < Int16x16<Isa>::kParts; ++i)
+        codes.part[i].store_unaligned(q + kHalfGroup * h + i * Int16x16<Isa>::Part::size);
+      const auto total = xsimd::hadd(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
+      half_sum[2 * g + h] = scale[g] * static_cast<float>(total);
+    }
+    sum[g] = half_sum[2 * g] + half_sum[2 * g + 1];
+  }
+}
+
+}  // namespace carat::cpu

@@ -1,0 +1,247 @@
+// Every kernel of every instruction set this machine has, against the reference row, at sizes around the registers.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "kernels/cpu/dispatch.h"
+#include "kernels/quant/codecs.h"
+
+using namespace carat;
+using cpu::Table;
+
+namespace {
+
+std::vector<const Table*> fast_tables() {
+  const auto all = cpu::usable();
+  return {all.begin(), all.end() - 1};
+}
+
+std::vector<float> random_floats(std::size_t n, unsigned seed, float spread = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<float> out(n);
+  for (float& x : out) x = normal(random);
+  return out;
+}
+
+// `rows` rows of `cols` normal numbers in the given format.
+std::vector<std::byte> random_weights(DType dtype, std::size_t rows, std::size_t cols, unsigned seed) {
+  const std::vector<float> values = random_floats(rows * cols, seed);
+  std::vector<std::byte> out(rows * row_bytes(dtype, cols));
+  for (std::size_t r = 0; r < rows; ++r) quantize_row(dtype, &values[r * cols], &out[r * row_bytes(dtype, cols)], cols);
+  return out;
+}
+
+struct QuantisedRow {
+  std::vector<std::int16_t> q;
+  std::vector<float> scale, sum, half_sum;
+  cpu::Activation view;
+};
+
+QuantisedRow quantise(const Table& table, const std::vector<float>& x) {
+  const std::size_t n = x.size(), groups = n / cpu::kGroup;
+  QuantisedRow row{std::vector<std::int16_t>(n),
+                   std::vector<float>(groups),
+                   std::vector<float>(groups),
+                   std::vector<float>(2 * groups),
+                   {}};
+  table.quantize_activation(x.data(), groups * cpu::kGroup, row.q.data(), row.scale.data(), row.sum.data(),
+                            row.half_sum.data());
+  row.view = {x.data(), row.q.data(), row.scale.data(), row.sum.data(), row.half_sum.data()};
+  return row;
+}
+
+double norm(const std::vector<float>& x) {
+  double squares = 0;
+  for (const float v : x) squares += static_cast<double>(v) * static_cast<double>(v);
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+TEST_CASE("row products agree with the reference for every type, on every instruction set, at odd sizes", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  for (const DTypeInfo& type : kDTypes) {
+    for (const std::size_t blocks : {1, 2, 3, 7, 8, 9, 17, 36}) {
+      const std::size_t cols = type.block == 1 ? 8 * blocks + blocks % 3 : blocks * type.block, rows = 3;
+      const auto w = random_weights(type.id, rows, cols, 17);
+      const std::vector<float> x = random_floats(cols, 23, 3);
+      const QuantisedRow row = quantise(*isa, x);
+      std::vector<float> found(rows), expected(rows);
+      const auto index = static_cast<std::size_t>(type.id);
+      isa->row_products[index](w.data(), rows, cols, row.view, found.data());
+      cpu::kReference.row_products[index](w.data(), rows, cols, row.view, expected.data());
+      INFO(isa->name << " " << type.name << " " << cols << " columns");
+      for (std::size_t r = 0; r < rows; ++r) CHECK(found[r] == Approx(expected[r]).margin(3e-4 * norm(x)));
+    }
+  }
+}
+
+TEST_CASE("unpacked weights are bit for bit those of the codec", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  for (const DTypeInfo& type : kDTypes) {
+    for (const std::size_t blocks : {1, 2, 7, 8, 9, 19}) {
+      const std::size_t cols = type.block == 1 ? 5 * blocks + 1 : blocks * type.block;
+      const auto w = random_weights(type.id, 1, cols, 5);
+      std::vector<float> found(cols), expected(cols);
+      isa->dequantize[static_cast<std::size_t>(type.id)](w.data(), found.data(), cols);
+      dequantize_row(type.id, w.data(), expected.data(), cols);
+      INFO(isa->name << " " << type.name << " " << cols << " columns");
+      CHECK(found == expected);
+    }
+  }
+}
+
+TEST_CASE("blocks of any bits are multiplied and unpacked without a fault", "[isa][robust]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  std::mt19937 random(3);
+  for (const DTypeInfo& type : kDTypes) {
+    const std::size_t cols = type.block == 1 ? 96 : 3 * type.block;
+    std::vector<std::byte> w(row_bytes(type.id, cols));
+    for (std::byte& b : w) b = static_cast<std::byte>(random());
+    const std::vector<float> x = random_floats(cols, 1);
+    const QuantisedRow row = quantise(*isa, x);
+    std::vector<float> out(cols);
+    isa->row_products[static_cast<std::size_t>(type.id)](w.data(), 1, cols, row.view, out.data());
+    isa->dequantize[static_cast<std::size_t>(type.id)](w.data(), out.data(), cols);
+  }
+  SUCCEED();
+}
+
+TEST_CASE("activations keep fifteen bits of their group's largest element", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  const std::vector<float> x = random_floats(96, 9, 100);
+  const QuantisedRow row = quantise(*isa, x);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t g = i / cpu::kGroup;
+    CHECK(std::abs(row.scale[g] * static_cast<float>(row.q[i]) - x[i]) <= 0.5001f * row.scale[g]);
+  }
+  for (std::size_t g = 0; g < 3; ++g) {
+    double sum = 0;
+    for (std::size_t i = 0; i < cpu::kGroup; ++i) sum += row.scale[g] * static_cast<float>(row.q[g * cpu::kGroup + i]);
+    CHECK(row.sum[g] == Approx(sum).epsilon(1e-5).margin(1e-2));
+    CHECK(row.half_sum[2 * g] + row.half_sum[2 * g + 1] == Approx(row.sum[g]).epsilon(1e-5).margin(1e-3));
+  }
+}
+
+TEST_CASE("a group of zeros, of infinities or of NaN is quantised without a fault", "[isa][robust]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  CHECK(quantise(*isa, std::vector<float>(32, 0.0f)).q == std::vector<std::int16_t>(32, 0));
+  quantise(*isa, std::vector<float>(32, HUGE_VALF));
+  quantise(*isa, std::vector<float>(32, NAN));
+  quantise(*isa, std::vector<float>(32, 1e-42f));
+}
+
+TEST_CASE("a panel agrees with the reference, however rows and tokens are cut", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  const std::size_t rows = GENERATE(1, 5, 12, 13, 48), tokens = GENERATE(1, 4, 31, 33);
+  for (const DType dtype : {DType::f16, DType::q4_0, DType::q6_k}) {
+    const std::size_t cols = dtype == DType::q4_0 ? 1056 : dtype == DType::f16 ? 525 : 768;
+    const auto w = random_weights(dtype, rows, cols, 31);
+    const std::vector<float> x = random_floats(tokens * cols, 37);
+    const std::size_t tiles = (tokens + isa->tile_tokens - 1) / isa->tile_tokens;
+    std::vector<float> packed(tiles * isa->tile_tokens * cols), scratch(cpu::kPanelScratch), out(tokens * rows);
+    for (std::size_t i = 0; i < tiles; ++i)
+      isa->pack_tile(&x[i * isa->tile_tokens * cols], std::min(isa->tile_tokens, tokens - i * isa->tile_tokens), cols,
+                     &packed[i * isa->tile_tokens * cols]);
+    cpu::Panel panel;
+    panel.w = w.data();
+    panel.unpack = isa->dequantize[static_cast<std::size_t>(dtype)];
+    panel.row_bytes = row_bytes(dtype, cols);
+    panel.slice_bytes = row_bytes(dtype, cpu::kPanelDepth);
+    panel.rows = rows;
+    panel.cols = cols;
+    panel.packed = packed.data();
+    panel.tokens = tokens;
+    panel.out = out.data();
+    panel.stride = rows;
+    panel.scratch = scratch.data();
+    isa->panel_product(panel);
+    INFO(isa->name << " " << info(dtype).name << " " << rows << " rows " << tokens << " tokens");
+    double worst = 0;
+    for (std::size_t t = 0; t < tokens; ++t) {
+      std::vector<float> expected(rows);
+      cpu::Activation row;
+      row.exact = &x[t * cols];
+      cpu::kReference.row_products[static_cast<std::size_t>(dtype)](w.data(), rows, cols, row, expected.data());
+      for (std::size_t r = 0; r < rows; ++r)
+        worst = std::max(worst, static_cast<double>(std::abs(out[t * rows + r] - expected[r])));
+    }
+    CHECK(worst < 1e-3);
+  }
+}
+
+TEST_CASE("norms, gates, caps and rotations agree with the reference", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  const std::size_t n = GENERATE(1, 3, 7, 8, 15, 16, 17, 64, 100);
+  const std::vector<float> x = random_floats(n, 41, 4), y = random_floats(n, 43);
+  const auto same = [&](const char* what, auto apply) {
+    std::vector<float> found = x, expected = x;
+    apply(*isa, found.data());
+    apply(cpu::kReference, expected.data());
+    INFO(isa->name << " " << what << " " << n);
+    for (std::size_t i = 0; i < n; ++i) CHECK(found[i] == Approx(expected[i]).epsilon(1e-5).margin(1e-6));
+  };
+  same("add", [&](const Table& t, float* v) { t.add(v, y.data(), n); });
+  same("scale", [&](const Table& t, float* v) { t.scale(v, n, 1.7f); });
+  same("silu_gate", [&](const Table& t, float* v) { t.silu_gate(v, y.data(), n); });
+  same("gelu_gate", [&](const Table& t, float* v) { t.gelu_gate(v, y.data(), n); });
+  same("soft_cap", [&](const Table& t, float* v) { t.soft_cap(v, n, 3.0f); });
+  same("rms_norm", [&](const Table& t, float* v) { t.rms_norm(v, v, y.data(), n, 1e-6f); });
+  same("rope_adjacent", [&](const Table& t, float* v) { t.rope_adjacent(v, y.data(), n / 2); });
+  same("rope_halves", [&](const Table& t, float* v) { t.rope_halves(v, y.data(), n / 2); });
+}
+
+TEST_CASE("gates and caps saturate where exp overflows, instead of turning into NaN", "[isa]") {
+  const Table* isa = GENERATE(from_range(cpu::usable().begin(), cpu::usable().end()));
+  std::vector<float> x = {-1e4f, 1e4f, -90, 90}, ones(4, 1.0f);
+  isa->silu_gate(x.data(), ones.data(), 4);
+  CHECK(std::abs(x[0]) < 1e-20f);
+  CHECK(x[1] == 1e4f);
+  x = {-1e4f, 1e4f, -90, 90};
+  isa->gelu_gate(x.data(), ones.data(), 4);
+  CHECK(std::abs(x[0]) < 1e-20f);
+  CHECK(x[1] == 1e4f);
+  x = {-1e30f, 1e30f, 0, 1};
+  isa->soft_cap(x.data(), 4, 30);
+  CHECK(x[0] == Approx(-30));
+  CHECK(x[1] == Approx(30));
+}
+
+TEST_CASE("halves are rounded as the codec rounds them", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  std::vector<float> x = random_floats(77, 47, 1000);
+  for (const float special : {0.0f, -0.0f, 65504.0f, 65520.0f, 1e-8f, 6e-8f, 2049.0f, 2051.0f}) x.push_back(special);
+  std::vector<std::uint16_t> found(x.size()), expected(x.size());
+  isa->to_half(x.data(), found.data(), x.size());
+  cpu::kReference.to_half(x.data(), expected.data(), x.size());
+  CHECK(found == expected);
+}
+
+TEST_CASE("attention agrees with the reference over rings, caps and head sizes", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  const std::size_t head_dim = GENERATE(8, 24, 64, 80, 256), last = GENERATE(0, 1, 63, 64, 200);
+  const float cap = GENERATE(0.0f, 5.0f);
+  const std::size_t stride = 2 * head_dim, slots = 150, first = last < slots ? 0 : last - slots + 1;
+  const std::vector<float> q = random_floats(head_dim, 1, 2);
+  std::vector<std::uint16_t> k(slots * stride), v(slots * stride);
+  const std::vector<float> keys = random_floats(k.size(), 2), values = random_floats(v.size(), 3);
+  isa->to_half(keys.data(), k.data(), k.size());
+  isa->to_half(values.data(), v.data(), v.size());
+
+  std::vector<float> found(head_dim), expected(head_dim);
+  cpu::Attention a{q.data(), k.data(), v.data(), stride, slots, first, last, head_dim, 0.3f, cap, found.data()};
+  isa->attend(a);
+  a.out = expected.data();
+  cpu::kReference.attend(a);
+  INFO(isa->name << " head " << head_dim << " positions " << first << "-" << last << " cap " << cap);
+  for (std::size_t d = 0; d < head_dim; ++d) CHECK(found[d] == Approx(expected[d]).epsilon(1e-4).margin(1e-5));
+}
+
+TEST_CASE("an instruction set is found by its name, and only if the machine has it", "[isa]") {
+  CHECK(cpu::select("") == cpu::usable().front());
+  CHECK(cpu::select("reference") == &cpu::kReference);
+  CHECK(cpu::select("baseline") == &cpu::kBaseline);
+  CHECK(cpu::select("mmx") == nullptr);
+}

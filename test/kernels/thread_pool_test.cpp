@@ -1,0 +1,37 @@
+#include "kernels/cpu/thread_pool.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+
+using carat::cpu::ThreadPool;
+
+TEST_CASE("every task runs once, whatever the number of threads", "[pool]") {
+  const std::size_t threads = GENERATE(1, 2, 3, 8);
+  ThreadPool pool(threads);
+  CHECK(pool.threads() == threads);
+  for (const std::size_t tasks : {0, 1, 2, 7, 1000}) {
+    std::vector<std::atomic<int>> runs(tasks);
+    pool.for_each(tasks, [&](std::size_t task, std::size_t thread) { runs[task] += thread < threads ? 1 : 100; });
+    CHECK(std::all_of(runs.begin(), runs.end(), [](const auto& n) { return n == 1; }));
+  }
+}
+
+TEST_CASE("what one loop wrote, the next loop reads", "[pool]") {
+  ThreadPool pool(2);
+  std::vector<int> values(64, 0);
+  for (int round = 0; round < 2000; ++round)
+    pool.for_each(values.size(),
+                  [&](std::size_t i, std::size_t) { values[i] = values[i] == round - 1 || round == 0 ? round : -1; });
+  CHECK(std::all_of(values.begin(), values.end(), [](int v) { return v == 1999; }));
+}
+
+TEST_CASE("workers that went to sleep wake up for the next loop", "[pool]") {
+  ThreadPool pool(3);
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<int> sum = 0;
+    pool.for_each(10, [&](std::size_t task, std::size_t) { sum += static_cast<int>(task); });
+    CHECK(sum == 45);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}

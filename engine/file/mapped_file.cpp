@@ -1,0 +1,67 @@
+#include "engine/file/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "engine/error.h"
+
+namespace carat {
+
+namespace {
+
+// Closes when it leaves the scope; a mapping does not need it any more.
+struct Descriptor {
+  int number;
+  explicit Descriptor(int opened) : number(opened) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+};
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why) {
+  throw BadFile(path.string() + ": " + why);
+}
+
+std::string last_error() { return std::generic_category().message(errno); }
+
+}  // namespace
+
+MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+MappedFile MappedFile::open(const std::filesystem::path& path) {
+  // Without O_NONBLOCK, opening a pipe waits for its other end.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (file.number < 0) refuse(path, "cannot be opened: " + last_error());
+  struct stat status {};
+  if (::fstat(file.number, &status) != 0) refuse(path, "cannot be examined: " + last_error());
+  if (S_ISDIR(status.st_mode)) refuse(path, "is a directory, not a file");
+  if (!S_ISREG(status.st_mode)) refuse(path, "is not a regular file");
+  if (status.st_size == 0) refuse(path, "is empty");
+
+  const auto size = static_cast<std::size_t>(status.st_size);
+  void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number, 0);
+  if (start == MAP_FAILED) refuse(path, "cannot be mapped: " + last_error());
+  MappedFile mapped;
+  mapped.bytes_ = {static_cast<const std::byte*>(start), size};
+  return mapped;
+}
+
+}  // namespace carat

@@ -1,0 +1,32 @@
+// The network, written out once, in the order things happen.
+#pragma once
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "engine/kv_cache.h"
+#include "engine/model.h"
+
+namespace carat {
+
+// The activations of one step, f32, sized once for the largest batch.
+struct Scratch {
+  Scratch(const ModelConfig& config, Backend& backend, std::size_t batch, std::size_t logit_rows);
+
+  Tensor x, h;                    // [batch, width]: the residual stream, and a branch of it
+  Tensor q, attended;             // [batch, heads * head_dim]
+  Tensor k, v;                    // [batch, kv_heads * head_dim]
+  Tensor gate, up;                // [batch, hidden]
+  Tensor logits;                  // [logit_rows, vocabulary]
+  std::vector<Tensor> rotations;  // of each rope: [batch, rope_dim]
+};
+
+// Runs `ids`, one for each of `rows`, through all layers: stores their keys and values, and leaves the residual stream
+// in scratch.x. Looks at `stop` before each layer; false when it was asked to stop, with the step half done.
+bool forward(const Model& model, const KvCache& cache, Scratch& scratch, std::span<const TokenId> ids, const Rows& rows,
+             const std::stop_token& stop);
+
+// The logits of `count` rows of scratch.x from `first` on: [count, vocabulary], count <= scratch.logits.rows.
+Tensor project(const Model& model, Scratch& scratch, std::size_t first, std::size_t count);
+
+}  // namespace carat

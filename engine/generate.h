@@ -1,0 +1,41 @@
+// The loop that writes: sample, hand over, feed, until something says stop.
+#pragma once
+#include <algorithm>
+#include <concepts>
+
+#include "engine/sampler.h"
+#include "engine/session.h"
+
+namespace carat {
+
+enum class StopReason : std::uint8_t {
+  end_token,     // the model said it is done
+  token_limit,   // Limits::max_tokens
+  context_full,  // no room for another token
+  cancelled,     // on_token said so, or the stop token
+};
+
+struct Limits {
+  std::size_t max_tokens = 0;
+  std::span<const TokenId> end_tokens;
+};
+
+// Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
+// and then into the session; an end token goes to neither, and the last token of a reply that was cut short is not fed.
+template <std::predicate<TokenId> OnToken>
+StopReason generate(Session& session, Sampler& sampler, std::span<const float> logits, const Limits& limits,
+                    OnToken on_token, const std::stop_token& stop = {}) {
+  for (std::size_t n = 0; n < limits.max_tokens; ++n) {
+    const TokenId token = sampler.pick(logits);
+    if (std::ranges::find(limits.end_tokens, token) != limits.end_tokens.end()) return StopReason::end_token;
+    if (!on_token(token)) return StopReason::cancelled;
+    if (n + 1 == limits.max_tokens) break;
+    if (session.room() == 0) return StopReason::context_full;
+    sampler.note(token);
+    logits = session.feed({&token, 1}, stop);
+    if (logits.empty()) return StopReason::cancelled;
+  }
+  return StopReason::token_limit;
+}
+
+}  // namespace carat

@@ -1,0 +1,78 @@
+#include "engine/session.h"
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+
+namespace carat {
+
+namespace {
+
+// A vocabulary of 262144 makes a row of logits a megabyte: they are asked for a few rows at a time.
+constexpr std::size_t kLogitRows = 16;
+
+}  // namespace
+
+Session::Session(const Model& model, const SessionOptions& options)
+    : model_(model),
+      context_(options.context),
+      batch_(std::min(options.batch, options.context)),
+      cache_(model.config, *model.backend, 1, context_, batch_),
+      scratch_(model.config, *model.backend, batch_, std::min(kLogitRows, batch_)),
+      sequence_(batch_, 0),
+      positions_(batch_),
+      logits_(model.config.vocabulary) {}
+
+bool Session::step(std::span<const TokenId> ids, const std::stop_token& stop) {
+  assert(!ids.empty() && ids.size() <= batch_ && ids.size() <= room());
+  std::iota(positions_.begin(), positions_.begin() + static_cast<std::ptrdiff_t>(ids.size()),
+            static_cast<std::int32_t>(position_));
+  furthest_ = std::max(furthest_, position_ + ids.size());  // even a step that is stopped writes to the cache
+  const Rows rows{std::span(sequence_).first(ids.size()), std::span(positions_).first(ids.size())};
+  if (!forward(model_, cache_, scratch_, ids, rows, stop)) return false;
+  position_ += ids.size();
+  return true;
+}
+
+std::span<const float> Session::logits_of(std::size_t row) {
+  model_.backend->read(logits_, project(model_, scratch_, row, 1));
+  return logits_;
+}
+
+std::span<const float> Session::feed(std::span<const TokenId> ids, const std::stop_token& stop) {
+  std::size_t last = 0;
+  while (!ids.empty()) {
+    const auto part = ids.first(std::min(batch_, ids.size()));
+    if (!step(part, stop)) return {};
+    last = part.size() - 1;
+    ids = ids.subspan(part.size());
+  }
+  return logits_of(last);
+}
+
+bool Session::feed(std::span<const TokenId> ids, std::size_t skip, const OnLogits& on_logits,
+                   const std::stop_token& stop) {
+  for (std::size_t done = 0; done < ids.size();) {
+    const auto part = ids.subspan(done, std::min(batch_, ids.size() - done));
+    if (!step(part, stop)) return false;
+    for (std::size_t row = skip > done ? std::min(skip - done, part.size()) : 0; row < part.size();) {
+      if (stop.stop_requested()) return false;
+      const Tensor logits = project(model_, scratch_, row, std::min(scratch_.logits.rows, part.size() - row));
+      for (std::size_t i = 0; i < logits.rows; ++i, ++row) {
+        model_.backend->read(logits_, row_view(logits, i, 1));
+        on_logits(done + row, logits_);
+      }
+    }
+    done += part.size();
+  }
+  return true;
+}
+
+std::size_t Session::rewind(std::size_t position) {
+  position = std::min(position, position_);
+  position_ = cache_.can_rewind(furthest_, position) ? position : 0;
+  if (position_ == 0) furthest_ = 0;
+  return position_;
+}
+
+}  // namespace carat

@@ -1,0 +1,58 @@
+// One conversation with a model: what it has read, and what it thinks comes next.
+#pragma once
+#include <functional>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "engine/forward.h"
+
+namespace carat {
+
+struct SessionOptions {
+  std::size_t context = 0;  // positions there is room for; at least 1
+  std::size_t batch = 512;  // tokens of one step, at most
+};
+
+// Owns the position, so that nobody else counts. Not thread-safe. The model outlives it.
+class Session {
+ public:
+  // Reserves the memory of the whole context; it is committed as it is used. Throws std::bad_alloc.
+  Session(const Model& model, const SessionOptions& options);
+
+  // Appends `ids` (each below the vocabulary, at most room() of them, at least one) and returns the logits after the
+  // last: [vocabulary], valid until the next call. Empty when `stop` was asked for on the way: the position is then
+  // behind the last whole batch.
+  std::span<const float> feed(std::span<const TokenId> ids, const std::stop_token& stop = {});
+
+  // The same with the logits of every position, from the `skip`-th of `ids` on, in order; false when stopped.
+  using OnLogits = std::function<void(std::size_t index, std::span<const float> logits)>;
+  bool feed(std::span<const TokenId> ids, std::size_t skip, const OnLogits& on_logits,
+            const std::stop_token& stop = {});
+
+  std::size_t position() const { return position_; }
+  std::size_t room() const { return context_ - position_; }
+  std::size_t context() const { return context_; }
+  std::size_t cache_bytes() const { return cache_.bytes(); }
+
+  // Forgets what lies behind `position`, if the rings of the windowed layers still hold what comes before it;
+  // otherwise everything. Returns the position reached, from which the caller feeds again.
+  std::size_t rewind(std::size_t position);
+
+ private:
+  // One step of at most a batch; false when stopped, with nothing appended.
+  bool step(std::span<const TokenId> ids, const std::stop_token& stop);
+  std::span<const float> logits_of(std::size_t row);
+
+  const Model& model_;
+  std::size_t context_, batch_;
+  std::size_t position_ = 0;
+  std::size_t furthest_ = 0;  // position up to which the cache was written since it was last empty
+  KvCache cache_;
+  Scratch scratch_;
+  std::vector<SequenceId> sequence_;     // [batch], all 0
+  std::vector<std::int32_t> positions_;  // [batch]
+  std::vector<float> logits_;            // [vocabulary]
+};
+
+}  // namespace carat

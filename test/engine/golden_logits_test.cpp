@@ -1,0 +1,106 @@
+// Every model of the fixtures, on every instruction set, against logits of an independent engine and of exact
+// arithmetic: how close is close enough is said in the fixtures' README.md.
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/session.h"
+#include "test/support/fixtures.h"
+
+using namespace carat;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<float> read_floats(const fs::path& path) {
+  const std::vector<char> bytes = test::slurp(path);
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+std::vector<TokenId> read_ids(const fs::path& path) {
+  std::ifstream in(path);
+  std::vector<TokenId> ids;
+  for (std::string id; std::getline(in, id, ',');) ids.push_back(std::stoi(id));
+  return ids;
+}
+
+struct Distance {
+  double worst = 0;
+  double mean_square = 0;
+};
+
+Distance distance(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  Distance d;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+    d.worst = std::max(d.worst, difference);
+    d.mean_square += difference * difference / static_cast<double>(a.size());
+  }
+  return d;
+}
+
+std::vector<float> logits_of(const ModelFile& file, std::string_view isa, std::size_t batch,
+                             const std::vector<TokenId>& ids) {
+  const Model model = load_model(file, make_cpu_backend({2, std::string(isa)}));
+  Session session(model, {ids.size(), batch});
+  std::vector<float> all;
+  session.feed(
+      ids, 0, [&](std::size_t, std::span<const float> logits) { all.insert(all.end(), logits.begin(), logits.end()); });
+  return all;
+}
+
+std::vector<fs::path> models() {
+  std::vector<fs::path> found;
+  for (const char* folder : {"micro", "tiny"})
+    for (const auto& entry : fs::directory_iterator(test::fixtures() / folder))
+      if (entry.path().extension() == ".gguf") found.push_back(entry.path());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+fs::path beside(fs::path model, const char* extension) { return model.replace_extension(extension); }
+
+}  // namespace
+
+TEST_CASE("golden logits: f16 files within 0.01 of the other engine, quantised files nearer to exact than it",
+          "[golden]") {
+  CARAT_NEEDS_FIXTURES();
+  for (const fs::path& path : models()) {
+    const ModelFile file = open_model_file(path);
+    const std::vector<TokenId> ids = read_ids(path.parent_path() / "tokens.txt");
+    const std::vector<float> other = read_floats(beside(path, ".logits.f32"));
+    const bool quantised = fs::exists(beside(path, ".exact.f32"));
+    for (const std::string_view isa : usable_isas()) {
+      for (const std::size_t batch : {1, 512}) {
+        const std::vector<float> ours = logits_of(file, isa, batch, ids);
+        INFO(path.filename() << " " << isa << " batch " << batch);
+        if (!quantised) {
+          CHECK(distance(ours, other).worst < 0.01);
+          continue;
+        }
+        const std::vector<float> exact = read_floats(beside(path, ".exact.f32"));
+        const Distance mine = distance(ours, exact), theirs = distance(other, exact);
+        CHECK(mine.worst < 0.01);  // theirs is ten times that
+        CHECK(mine.worst < theirs.worst);
+        CHECK(mine.mean_square < theirs.mean_square);
+      }
+    }
+  }
+}
+
+TEST_CASE("golden logits: a prompt cut into batches gives the same, to rounding", "[golden]") {
+  CARAT_NEEDS_FIXTURES();
+  for (const fs::path& path : models()) {
+    const ModelFile file = open_model_file(path);
+    const std::vector<TokenId> ids = read_ids(path.parent_path() / "tokens.txt");
+    const std::vector<float> whole = logits_of(file, "", 512, ids);
+    for (const std::size_t batch : {1, 7, 32}) {
+      INFO(path.filename() << " batch " << batch);
+      CHECK(distance(logits_of(file, "", batch, ids), whole).worst < 3e-3);
+    }
+  }
+}

@@ -1,4 +1,4 @@
-// What a device must do for a transformer: hold memory and run nine verbs. Engine code knows no more than this.
+// What a device must do for a transformer: hold memory and run ten verbs. Engine code knows no more than this.
 #pragma once
 #include <cstdint>
 #include <initializer_list>

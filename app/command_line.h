@@ -1,0 +1,46 @@
+// Arguments to flags and words, and flags to help.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+
+namespace carat {
+
+enum class Asked { work, help, all_help };
+
+// The parser of a command, its flags and its work.
+class CommandLine {
+ public:
+  explicit CommandLine(const CommandRow& row);
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+  ~CommandLine();
+
+  // Sets the command's flags and returns the other arguments. In long names `_` and `-` are the same, and everything
+  // after `--` is no flag. Throws BadUsage and CLI::ParseError.
+  std::vector<std::string> parse(const std::vector<std::string>& arguments);
+
+  Asked asked() const;
+  bool asks_for_isas() const;  // --isa list
+
+  // `all`: every flag there is; otherwise those that are used every day.
+  std::string help(bool all) const;
+
+  const Command& command() const { return command_; }
+
+ private:
+  struct Walk;
+
+  void take_long(Walk& walk, const std::string& argument) const;
+  void take_short(Walk& walk, const std::string& argument) const;
+  [[noreturn]] void refuse(const std::string& flag) const;
+
+  const CommandRow& row_;
+  std::unique_ptr<CLI::App> app_;
+  Command command_;
+  bool help_ = false, all_help_ = false;
+};
+
+}  // namespace carat

@@ -1,0 +1,43 @@
+// The subcommands. A new one is a file with its add_…, a declaration here and a row of the table in main.cpp.
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace carat {
+
+class Interrupt;
+
+// What is left to a command when its flags are parsed.
+struct Call {
+  std::vector<std::string> words;  // the arguments that are no flags, in order
+  Interrupt& interrupt;
+};
+
+// The work of a command, which has its flags; returns the exit code.
+using Command = std::function<int(Call&)>;
+
+struct CommandRow {
+  std::string_view name;
+  std::string_view arguments;  // as the usage line shows them
+  std::string_view what;
+  Command (*add)(CLI::App&);  // adds the flags to a parser
+};
+
+std::span<const CommandRow> commands();
+
+Command add_run(CLI::App&);
+Command add_chat(CLI::App&);
+Command add_info(CLI::App&);
+Command add_tokenize(CLI::App&);
+Command add_eval(CLI::App&);
+Command add_version(CLI::App&);
+Command add_help(CLI::App&);
+
+}  // namespace carat

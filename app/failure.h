@@ -1,0 +1,43 @@
+// Failures that the command line itself finds: with the exit code, and a way out for the user.
+#pragma once
+#include <exception>
+#include <stdexcept>
+#include <string>
+
+#include "app/exit_code.h"
+
+namespace carat {
+
+class Failure : public std::runtime_error {
+ public:
+  Failure(int exit_code, const std::string& message, std::string hint)
+      : std::runtime_error(message), exit_code_(exit_code), hint_(std::move(hint)) {}
+
+  int exit_code() const { return exit_code_; }
+  const std::string& hint() const { return hint_; }  // may be empty
+
+ private:
+  int exit_code_;
+  std::string hint_;
+};
+
+// A flag, an argument or a text that cannot be what was meant.
+class BadUsage : public Failure {
+ public:
+  explicit BadUsage(const std::string& message, std::string hint = {})
+      : Failure(kExitUsage, message, std::move(hint)) {}
+};
+
+class PromptTooLong : public Failure {
+ public:
+  explicit PromptTooLong(const std::string& message, std::string hint = {})
+      : Failure(kExitPromptTooLong, message, std::move(hint)) {}
+};
+
+// Nobody reads standard output any more: the program ends without a word.
+class OutputClosed : public std::exception {
+ public:
+  const char* what() const noexcept override { return "standard output is closed"; }
+};
+
+}  // namespace carat

@@ -1,0 +1,59 @@
+#include "app/flags.h"
+
+#include <sstream>
+
+namespace carat {
+namespace {
+
+template <class T>
+std::string refusal(const std::string& input, const char* kind, T min, T max) {
+  std::ostringstream text;
+  text << "'" << input << "' is not " << kind << " from " << min << " to " << max;
+  return text.str();
+}
+
+}  // namespace
+
+CLI::Validator integer_between(std::int64_t min, std::int64_t max) {
+  return CLI::Validator(
+      [=](std::string& input) {
+        std::int64_t value = 0;
+        const bool fits = CLI::detail::lexical_cast(input, value) && min <= value && value <= max;
+        return fits ? std::string() : refusal(input, "a whole number", min, max);
+      },
+      "");
+}
+
+CLI::Validator real_between(double min, double max) {
+  return CLI::Validator(
+      [=](std::string& input) {
+        double value = 0;
+        const bool fits = CLI::detail::lexical_cast(input, value) && min <= value && value <= max;
+        return fits ? std::string() : refusal(input, "a number", min, max);
+      },
+      "");
+}
+
+CLI::Option* add_text(CLI::App& app, const std::string& names, std::string& target, const std::string& value_name,
+                      const std::string& what) {
+  return app.add_option(names, target, what)->type_name(value_name);
+}
+
+CLI::Option* add_texts(CLI::App& app, const std::string& names, std::vector<std::string>& target,
+                       const std::string& value_name, const std::string& what) {
+  const auto take = [&target](const CLI::results_t& results) {
+    target = results;
+    return true;
+  };
+  return app.add_option(names, take, what)->type_name(value_name)->allow_extra_args(false)->take_all();
+}
+
+bool read_switch(const std::string& text) {
+  for (const char* const on : {"on", "true", "1", "yes"})
+    if (text == on) return true;
+  for (const char* const off : {"off", "false", "0", "no"})
+    if (text == off) return false;
+  throw CLI::ValidationError("'" + text + "' is neither 'on' nor 'off'");
+}
+
+}  // namespace carat

@@ -1,0 +1,50 @@
+// The kinds of flags, each with the check of its value. Included by the files that add flags, and no other.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace carat {
+
+inline constexpr const char* kMore = "More";  // the group of flags that only --help-all shows
+
+CLI::Validator integer_between(std::int64_t min, std::int64_t max);
+CLI::Validator real_between(double min, double max);  // never NaN
+
+// `target` is a number, or a std::optional of one.
+template <class T>
+CLI::Option* add_integer(CLI::App& app, const std::string& names, T& target, std::int64_t min, std::int64_t max,
+                         const std::string& what) {
+  return app.add_option(names, target, what)->type_name("N")->check(integer_between(min, max));
+}
+
+template <class T>
+CLI::Option* add_real(CLI::App& app, const std::string& names, T& target, double min, double max,
+                      const std::string& what) {
+  return app.add_option(names, target, what)->type_name("X")->check(real_between(min, max));
+}
+
+// A text; given again, the last counts.
+CLI::Option* add_text(CLI::App& app, const std::string& names, std::string& target, const std::string& value_name,
+                      const std::string& what);
+
+// A text that may be given any number of times. The bytes are taken as they are: CLI11 by itself reads lists into
+// "[a,b]" and nothing into "{}".
+CLI::Option* add_texts(CLI::App& app, const std::string& names, std::vector<std::string>& target,
+                       const std::string& value_name, const std::string& what);
+
+// The value of a switch, "on" or "off". Throws CLI::ValidationError.
+bool read_switch(const std::string& text);
+
+// --NAME, --no-NAME, --NAME=on|off. `names` as in "-q,--quiet", the long one last. `target` is a bool, or a
+// std::optional of one.
+template <class T>
+CLI::Option* add_switch(CLI::App& app, const std::string& names, T& target, const std::string& what) {
+  const std::string long_name = names.substr(names.rfind("--") + 2);
+  return app.add_flag(names + ",!--no-" + long_name, what)->each([&target](const std::string& text) {
+    target = read_switch(text);
+  });
+}
+
+}  // namespace carat

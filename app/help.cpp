@@ -1,0 +1,63 @@
+// carat help and carat version.
+#include "app/help.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "app/command_line.h"
+#include "app/failure.h"
+#include "app/flags.h"
+#include "app/nearest.h"
+#include "app/output.h"
+
+namespace carat {
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const CommandRow& row : commands()) names.emplace_back(row.name);
+  return names;
+}
+
+const CommandRow* find_command(std::string_view name) {
+  const auto rows = commands();
+  const auto row = std::ranges::find(rows, name, &CommandRow::name);
+  return row == rows.end() ? nullptr : &*row;
+}
+
+std::string overview() {
+  std::string text =
+      "carat runs language models from GGUF files, on the CPU.\n\n"
+      "  carat run -m MODEL.gguf -p 'Why is the sky blue?'\n"
+      "  carat chat -m MODEL.gguf\n\n"
+      "commands:\n";
+  for (const CommandRow& row : commands()) {
+    char line[160];
+    std::snprintf(line, sizeof line, "  %-10s%s\n", std::string(row.name).c_str(), std::string(row.what).c_str());
+    text += line;
+  }
+  return text + "\n'carat COMMAND --help' shows the flags of a command. Without a command, it is 'run'.\n";
+}
+
+Command add_version(CLI::App&) {
+  return [](Call&) {
+    print("carat " CARAT_VERSION "\n");
+    return kExitDone;
+  };
+}
+
+Command add_help(CLI::App&) {
+  return [](Call& call) {
+    if (call.words.empty()) {
+      print(overview());
+      return kExitDone;
+    }
+    const CommandRow* const row = find_command(call.words.front());
+    if (row == nullptr) {
+      throw BadUsage("no help on '" + call.words.front() + "'", suggestion(call.words.front(), command_names()));
+    }
+    print(CommandLine(*row).help(true));
+    return kExitDone;
+  };
+}
+
+}  // namespace carat

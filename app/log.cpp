@@ -1,0 +1,53 @@
+#include "app/log.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <iostream>
+#include <memory>
+#include <string>
+
+namespace carat {
+namespace {
+
+constexpr const char* kPlain = "plain";  // the logger without a prefix
+
+std::shared_ptr<spdlog::logger> make_logger(const char* name, const char* pattern) {
+  auto logger = std::make_shared<spdlog::logger>(name, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_pattern(pattern);
+  return logger;
+}
+
+std::string one_line(std::string_view text) {
+  std::string line(text);
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return line;
+}
+
+}  // namespace
+
+void start_log() {
+  spdlog::set_default_logger(make_logger("carat", "carat: %v"));
+  spdlog::register_logger(make_logger(kPlain, "%v"));
+  set_log_verbosity(0);
+}
+
+void set_log_verbosity(int verbosity) {
+  spdlog::set_level(verbosity < 0 ? spdlog::level::err : verbosity == 0 ? spdlog::level::warn : spdlog::level::info);
+  spdlog::get(kPlain)->set_level(spdlog::level::info);
+}
+
+void log_error(std::string_view message, std::string_view hint) {
+  spdlog::error("error: {}{}", one_line(message), hint.empty() ? "" : "\nhint: " + one_line(hint));
+}
+
+void log_note(std::string_view message) { spdlog::warn("note: {}", one_line(message)); }
+
+void log_detail(std::string_view message) { spdlog::info("{}", one_line(message)); }
+
+void say(std::string_view line) { spdlog::get(kPlain)->info("{}", line); }
+
+void say_inline(std::string_view text) { std::cerr << text << std::flush; }
+
+}  // namespace carat

@@ -1,0 +1,128 @@
+// carat: the table of commands, the way from arguments to one of them, and the one place where failures end.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/Error.hpp>
+#include <csignal>
+#include <exception>
+#include <filesystem>
+#include <new>
+#include <system_error>
+
+#include "app/command_line.h"
+#include "app/failure.h"
+#include "app/help.h"
+#include "app/interrupt.h"
+#include "app/log.h"
+#include "app/nearest.h"
+#include "app/output.h"
+#include "app/text_input.h"
+#include "engine/error.h"
+#include "kernels/backend.h"
+
+namespace carat {
+namespace {
+
+constexpr CommandRow kCommands[] = {
+    {"run", "[-m] MODEL [PROMPT…]", "answer one prompt", add_run},
+    {"chat", "[-m] MODEL", "talk, turn by turn", add_chat},
+    {"info", "[-m] MODEL", "show what a model file holds", add_info},
+    {"tokenize", "[-m] MODEL [TEXT…]", "turn text into token ids, or ids into text", add_tokenize},
+    {"eval", "[-m] MODEL -f FILE | --ids-file FILE --logits-out FILE", "measure perplexity, write logits", add_eval},
+    {"version", "", "print the version", add_version},
+    {"help", "[COMMAND]", "print this, or all flags of a command", add_help},
+};
+
+// A descriptor that is closed would become the next file to be opened, and be written to.
+void occupy_standard_descriptors() {
+  while (true) {
+    const int descriptor = ::open("/dev/null", O_RDONLY);
+    if (descriptor > STDERR_FILENO || descriptor < 0) {
+      ::close(descriptor);
+      return;
+    }
+  }
+}
+
+// The last words, if a failure ends nowhere: a bug.
+[[noreturn]] void end_in_one_line() {
+  constexpr std::string_view kLine = "carat: error: internal, version " CARAT_VERSION "\n";
+  (void)!::write(STDERR_FILENO, kLine.data(), kLine.size());
+  ::_exit(kExitError);
+}
+
+// The command that is meant, whose name is taken off: without one, `run`.
+const CommandRow& take_command(std::vector<std::string>& arguments) {
+  const std::string first = arguments.empty() ? "" : arguments.front();
+  const bool is_version = first == "-V" || first == "--version";
+  const bool is_help = first == "-h" || first == "--help" || first == "--help-all";
+  const CommandRow* const row = find_command(is_version ? "version" : is_help ? "help" : first);
+  if (row != nullptr) {
+    arguments.erase(arguments.begin());
+    return *row;
+  }
+  if (!first.starts_with('-') && !std::filesystem::exists(first)) {
+    const std::string near = suggestion(first, command_names());
+    if (!near.empty()) throw BadUsage("'" + first + "' is neither a command nor a file", near);
+  }
+  return *find_command("run");
+}
+
+int dispatch(std::vector<std::string> arguments, Interrupt& interrupt) {
+  if (arguments.empty() && stdin_is_terminal()) {
+    say(overview());
+    return kExitUsage;
+  }
+  CommandLine line(take_command(arguments));
+  Call call{line.parse(arguments), interrupt};
+  if (line.asked() != Asked::work) {
+    print(line.help(line.asked() == Asked::all_help));
+    return kExitDone;
+  }
+  if (line.asks_for_isas()) {
+    for (const std::string_view isa : usable_isas()) print(std::string(isa) + "\n");
+    return kExitDone;
+  }
+  return line.command()(call);
+}
+
+int fail(int exit_code, const char* message, std::string_view hint = {}) {
+  log_error(message, hint);
+  return exit_code;
+}
+
+}  // namespace
+
+std::span<const CommandRow> commands() { return kCommands; }
+
+}  // namespace carat
+
+int main(int argc, char** argv) {
+  using namespace carat;
+  occupy_standard_descriptors();
+  std::set_terminate(end_in_one_line);
+  std::signal(SIGPIPE, SIG_IGN);  // a write to nobody fails instead
+  start_log();
+  try {
+    Interrupt interrupt;
+    return dispatch({argv + 1, argv + argc}, interrupt);
+  } catch (const OutputClosed&) {
+    return kExitOutputClosed;
+  } catch (const Failure& e) {
+    return fail(e.exit_code(), e.what(), e.hint());
+  } catch (const CLI::ParseError& e) {
+    return fail(kExitUsage, e.what());
+  } catch (const BadFile& e) {
+    return fail(kExitModel, e.what());
+  } catch (const Unsupported& e) {
+    return fail(kExitModel, e.what());
+  } catch (const NoResource& e) {
+    return fail(kExitResource, e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(kExitResource, "not enough memory", "a smaller context (-c) or batch (-b) takes less");
+  } catch (const std::system_error& e) {
+    return fail(kExitResource, e.what(), "fewer threads (-t) take less");
+  } catch (const std::exception& e) {
+    return fail(kExitError, e.what());
+  }
+}

@@ -1,0 +1,44 @@
+// What the user asks, put together from flags, arguments, files and standard input.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/open_model.h"
+
+namespace CLI {
+class App;
+}
+
+namespace carat {
+
+// The turns around the user's words.
+struct FrameFlags {
+  std::string system, system_file, name;
+
+  void add_to(CLI::App&);
+  bool empty() const { return system.empty() && system_file.empty() && name.empty(); }
+
+  // Empty if there is none. Throws BadUsage.
+  std::string system_text() const;
+  // The frame of that name, or the model's own. Throws BadUsage.
+  ChatFrame choose(const OpenModel& model) const;
+};
+
+struct PromptFlags {
+  std::vector<std::string> prompts;
+  std::string file;
+  std::optional<bool> uses_stdin;  // none: if it is a pipe or a file
+
+  void add_to(CLI::App&);
+
+  // The parts there are, an empty line between them: standard input, the file, -p (each a line), `words` (spaces
+  // between, and "-" is where standard input goes). The last line end of a file is dropped. Throws BadUsage if there
+  // is no prompt at all, or it is not a text.
+  std::string text(const std::vector<std::string>& words) const;
+
+ private:
+  bool reads_stdin(const std::vector<std::string>& words) const;
+};
+
+}  // namespace carat

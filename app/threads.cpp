@@ -1,0 +1,78 @@
+#include "app/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+namespace carat {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kGroups = "/sys/fs/cgroup";
+
+std::size_t allowed_by_affinity() {
+  // As many CPUs as a kernel can be built for; the set that fits one page falls short of that.
+  constexpr int kMaxCpus = 8192;
+  cpu_set_t* const set = CPU_ALLOC(kMaxCpus);
+  if (set == nullptr) return 1;
+  const std::size_t bytes = CPU_ALLOC_SIZE(kMaxCpus);
+  CPU_ZERO_S(bytes, set);
+  const int count = ::sched_getaffinity(0, bytes, set) == 0 ? CPU_COUNT_S(bytes, set) : 1;
+  CPU_FREE(set);
+  return static_cast<std::size_t>(std::max(count, 1));
+}
+
+std::optional<double> read_number(const fs::path& path) {
+  double value = 0;
+  return std::ifstream(path) >> value ? std::optional(value) : std::nullopt;
+}
+
+// CPUs of one group: quota by period. Version 2 keeps both in one file, "max" for no quota; version 1 writes -1.
+std::optional<double> quota_of(const fs::path& group) {
+  double quota = 0, period = 0;
+  if (std::ifstream(group / "cpu.max") >> quota >> period && period > 0) return quota / period;
+  const auto quota_v1 = read_number(group / "cpu.cfs_quota_us");
+  const auto period_v1 = read_number(group / "cpu.cfs_period_us");
+  if (quota_v1 && period_v1 && *quota_v1 > 0 && *period_v1 > 0) return *quota_v1 / *period_v1;
+  return std::nullopt;
+}
+
+// The least quota of a group and of those that it lies in.
+std::optional<double> quota_within(const fs::path& mount, const fs::path& group) {
+  std::optional<double> least;
+  for (fs::path at = group.relative_path();; at = at.parent_path()) {
+    const auto quota = quota_of(mount / at);
+    if (quota && (!least || *quota < *least)) least = quota;
+    if (at.empty()) return least;
+  }
+}
+
+// A line of /proc/self/cgroup is "ID:CONTROLLERS:PATH"; version 2 has no controllers. Inside a container the path may
+// be the host's, which is not there: what is there is the container's own group, at the mount itself.
+std::optional<double> quota_of_line(const std::string& line) {
+  const std::size_t first = line.find(':');
+  const std::size_t second = line.find(':', first + 1);
+  if (first == std::string::npos || second == std::string::npos) return std::nullopt;
+  const std::string controllers = line.substr(first + 1, second - first - 1);
+  if (!controllers.empty() && ("," + controllers + ",").find(",cpu,") == std::string::npos) return std::nullopt;
+  return quota_within(controllers.empty() ? kGroups : kGroups / controllers, line.substr(second + 1));
+}
+
+}  // namespace
+
+std::size_t usable_cpus() {
+  std::size_t cpus = allowed_by_affinity();
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const auto quota = quota_of_line(line);
+    if (quota && *quota < static_cast<double>(cpus)) cpus = static_cast<std::size_t>(std::max(*quota, 1.0));
+  }
+  return cpus;
+}
+
+}  // namespace carat

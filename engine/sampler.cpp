@@ -30,6 +30,11 @@ void Sampler::note(TokenId token) {
   ++noted_;
 }
 
+void Sampler::forget() {
+  noted_ = 0;
+  std::ranges::fill(counts_, 0);
+}
+
 TokenId Sampler::pick(std::span<const float> logits) {
   gather(logits);
   if (candidates_.empty()) throw Error("the model's output is not a number: its weights are broken");

@@ -34,6 +34,8 @@ class Sampler {
 
   // A token that was read or written: what the penalties look back on.
   void note(TokenId token);
+  // Forgets the noted tokens; the randomness goes on.
+  void forget();
 
   const SamplingOptions& options() const { return options_; }
 

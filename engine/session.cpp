@@ -40,6 +40,7 @@ std::span<const float> Session::logits_of(std::size_t row) {
 }
 
 std::span<const float> Session::feed(std::span<const TokenId> ids, const std::stop_token& stop) {
+  assert(!ids.empty());
   std::size_t last = 0;
   while (!ids.empty()) {
     const auto part = ids.first(std::min(batch_, ids.size()));

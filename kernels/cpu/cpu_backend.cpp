@@ -104,9 +104,9 @@ void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> p
   grow(scratch_.half_sum, kRowTokens * groups * 2);
   Activation tokens[kRowTokens];
   for (std::size_t t = 0; t < x.rows; ++t) {
-    float *scale = &scratch_.scale[t * groups], *sum = &scratch_.sum[t * groups];
-    float* half_sum = &scratch_.half_sum[t * groups * 2];
-    std::int16_t* q = &scratch_.q[t * x.cols];
+    float *scale = scratch_.scale.data() + t * groups, *sum = scratch_.sum.data() + t * groups;
+    float* half_sum = scratch_.half_sum.data() + t * groups * 2;
+    std::int16_t* q = scratch_.q.data() + t * x.cols;
     if (quantised) table_.quantize_activation(row(x, t), x.cols, q, scale, sum, half_sum);
     tokens[t] = {row(x, t), q, scale, sum, half_sum};
   }

@@ -106,6 +106,9 @@ TEST_CASE("penalties fall on recent tokens, and only as long as they are recent"
   repeat.note(2);
   repeat.note(2);
   CHECK(repeat.pick(logits) == 0);
+  repeat.note(0);
+  repeat.forget();
+  CHECK(repeat.pick(logits) == 0);
 
   options.repeat_penalty = 1;
   options.frequency_penalty = 0.06f;  // once is not enough, twice is

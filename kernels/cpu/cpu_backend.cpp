@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kRowTokens = 3;
 // Rows of weights in one task of decoding: small enough that both threads end together.
 constexpr std::size_t kTaskRows = 32;
+// Positions of the cache in one task of decoding.
+constexpr std::size_t kSegment = 512;
 
 float* floats(const Tensor& tensor) { return static_cast<float*>(tensor.where); }
 float* row(const Tensor& tensor, std::size_t r) { return floats(tensor) + r * tensor.cols; }
@@ -57,6 +59,12 @@ void* Arena::take(std::size_t bytes) {
   if (at == MAP_FAILED) throw std::bad_alloc();
   pieces_.push_back({at, bytes});
   return at;
+}
+
+void AlignedFloats::grow(std::size_t size) {
+  if (size <= size_) return;
+  floats_.reset(static_cast<float*>(::operator new[](size * sizeof(float), std::align_val_t{64})));
+  size_ = size;
 }
 
 Tensor CpuBackend::make(DType dtype, std::size_t rows, std::size_t cols) {
@@ -123,18 +131,21 @@ void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> p
 void CpuBackend::multiply_panels(const Tensor& x, std::size_t first, std::size_t tokens,
                                  std::initializer_list<Product> products) {
   const std::size_t tile = table_.tile_tokens, tiles = parts(tokens, tile);
-  grow(scratch_.packed, tiles * tile * x.cols);
-  grow(scratch_.panels, pool_.threads() * kPanelScratch);
+  const std::size_t tile_floats = tile * padded_depth(x.cols);
+  scratch_.packed.grow(tiles * tile_floats);
+  scratch_.panels.grow(pool_.threads() * kPanelScratch);
   pool_.for_each(tiles, [&](std::size_t i, std::size_t) {
     const std::size_t count = std::min(tile, tokens - i * tile);
-    table_.pack_tile(row(x, first + i * tile), count, x.cols, &scratch_.packed[i * tile * x.cols]);
+    table_.pack_tile(row(x, first + i * tile), count, x.cols, scratch_.packed.data() + i * tile_floats);
   });
   pool_.for_each(slab_count(products, kPanelRows), [&](std::size_t task, std::size_t thread) {
     const auto [product, from, rows] = slab(products, kPanelRows, task);
     const Tensor& w = product->w;
     Panel panel;
     panel.row_bytes = row_bytes(w.dtype, w.cols);
-    panel.slice_bytes = row_bytes(w.dtype, kPanelDepth);
+    panel.bytes_per_256 = row_bytes(w.dtype, 256);
+    panel.exact = !is_quantised(w.dtype);
+    panel.unpack_tiles = table_.unpack_tiles[static_cast<std::size_t>(w.dtype)];
     panel.w = bytes(w) + from * panel.row_bytes;
     panel.unpack = table_.dequantize[static_cast<std::size_t>(w.dtype)];
     panel.rows = rows;
@@ -143,7 +154,7 @@ void CpuBackend::multiply_panels(const Tensor& x, std::size_t first, std::size_t
     panel.tokens = tokens;
     panel.out = row(product->out, first) + from;
     panel.stride = product->out.cols;
-    panel.scratch = &scratch_.panels[thread * kPanelScratch];
+    panel.scratch = scratch_.panels.data() + thread * kPanelScratch;
     table_.panel_product(panel);
   });
 }
@@ -186,28 +197,102 @@ void CpuBackend::store(const KvLayer& layer, const Tensor& k, const Tensor& v, c
   }
 }
 
+namespace {
+
+CachedHead cached_head(const KvLayer& layer, std::size_t sequence, std::size_t kv_head, std::size_t head_dim) {
+  const std::size_t at = sequence * layer.slots * layer.k.cols + kv_head * head_dim;
+  return {static_cast<const std::uint16_t*>(layer.k.where) + at, static_cast<const std::uint16_t*>(layer.v.where) + at,
+          layer.k.cols, layer.slots, head_dim};
+}
+
+std::size_t first_seen(std::size_t position, std::size_t window) {
+  return window > 0 && position + 1 > window ? position + 1 - window : 0;
+}
+
+}  // namespace
+
 void CpuBackend::attend(Tensor out, const Tensor& q, const KvLayer& layer, const Rows& rows,
                         const AttentionShape& shape) {
+  std::size_t first = 0;
+  while (first < rows.size()) {  // rows of one sequence stand together
+    std::size_t end = first + 1;
+    while (end < rows.size() && rows.sequence[end] == rows.sequence[first]) ++end;
+    if (end - first > kRowTokens)
+      attend_blocks(out, q, layer, rows, first, end, shape);
+    else
+      for (std::size_t r = first; r < end; ++r) attend_row(out, q, layer, rows, r, shape);
+    first = end;
+  }
+}
+
+// A prompt: blocks of tokens, each with the query heads that share a cached head.
+void CpuBackend::attend_blocks(const Tensor& out, const Tensor& q, const KvLayer& layer, const Rows& rows,
+                               std::size_t first, std::size_t end, const AttentionShape& shape) {
   const std::size_t group = shape.heads / shape.kv_heads;
-  pool_.for_each(rows.size() * shape.heads, [&](std::size_t task, std::size_t) {
-    const std::size_t r = task / shape.heads, head = task % shape.heads;
-    const auto sequence = static_cast<std::size_t>(rows.sequence[r]),
-               position = static_cast<std::size_t>(rows.position[r]);
-    const std::size_t at = sequence * layer.slots * layer.k.cols + head / group * shape.head_dim;
-    Attention a;
-    a.q = row(q, r) + head * shape.head_dim;
-    a.k = static_cast<const std::uint16_t*>(layer.k.where) + at;
-    a.v = static_cast<const std::uint16_t*>(layer.v.where) + at;
-    a.stride = layer.k.cols;
-    a.slots = layer.slots;
-    a.first = shape.window > 0 && position + 1 > shape.window ? position + 1 - shape.window : 0;
-    a.last = position;
-    a.head_dim = shape.head_dim;
+  const std::size_t queries = std::min(group, kAttentionRows), parts_of_group = parts(group, queries);
+  const std::size_t tokens = kAttentionRows / queries, blocks = parts(end - first, tokens);
+  const std::size_t scratch = attention_scratch(shape.head_dim);
+  scratch_.panels.grow(pool_.threads() * scratch);
+  pool_.for_each(blocks * shape.kv_heads * parts_of_group, [&](std::size_t task, std::size_t thread) {
+    const std::size_t block = task / (shape.kv_heads * parts_of_group), rest = task % (shape.kv_heads * parts_of_group);
+    const std::size_t kv_head = rest / parts_of_group, part = rest % parts_of_group, row_at = first + block * tokens;
+    const std::size_t head = kv_head * group + part * queries;
+    BlockAttention a;
+    a.cached = cached_head(layer, static_cast<std::size_t>(rows.sequence[first]), kv_head, shape.head_dim);
+    a.q = row(q, row_at) + head * shape.head_dim;
+    a.q_stride = q.cols;
+    a.tokens = std::min(tokens, end - row_at);
+    a.queries = std::min(queries, group - part * queries);
+    a.position = static_cast<std::size_t>(rows.position[row_at]);
+    a.window = shape.window;
     a.scale = shape.scale;
     a.soft_cap = shape.soft_cap;
-    a.out = row(out, r) + head * shape.head_dim;
+    a.out = row(out, row_at) + head * shape.head_dim;
+    a.scratch = scratch_.panels.data() + thread * scratch;
+    table_.attend_block(a);
+  });
+}
+
+// One token: every cached head in segments of positions, so that all threads have work however few heads there are.
+void CpuBackend::attend_row(const Tensor& out, const Tensor& q, const KvLayer& layer, const Rows& rows, std::size_t r,
+                            const AttentionShape& shape) {
+  const std::size_t group = shape.heads / shape.kv_heads, dim = shape.head_dim;
+  const auto last = static_cast<std::size_t>(rows.position[r]);
+  const std::size_t first = first_seen(last, shape.window), segments = parts(last + 1 - first, kSegment);
+  grow(scratch_.partial, segments * shape.heads * dim);
+  grow(scratch_.softmax, segments * shape.heads);
+  pool_.for_each(segments * shape.kv_heads, [&](std::size_t task, std::size_t) {
+    const std::size_t segment = task / shape.kv_heads, head = task % shape.kv_heads * group;
+    Attention a;
+    a.cached = cached_head(layer, static_cast<std::size_t>(rows.sequence[r]), task % shape.kv_heads, dim);
+    a.q = row(q, r) + head * dim;
+    a.queries = group;
+    a.first = first + segment * kSegment;
+    a.last = std::min(last, a.first + kSegment - 1);
+    a.scale = shape.scale;
+    a.soft_cap = shape.soft_cap;
+    a.out = &scratch_.partial[(segment * shape.heads + head) * dim];
+    a.softmax = &scratch_.softmax[segment * shape.heads + head];
     table_.attend(a);
   });
+  for (std::size_t head = 0; head < shape.heads; ++head) merge_segments(row(out, r), head, segments, shape);
+}
+
+// The segments of one head, brought to one maximum, summed and divided.
+void CpuBackend::merge_segments(float* out, std::size_t head, std::size_t segments, const AttentionShape& shape) {
+  float largest = scratch_.softmax[head].largest, sum = 0;
+  for (std::size_t s = 1; s < segments; ++s)
+    largest = std::max(largest, scratch_.softmax[s * shape.heads + head].largest);
+  float* to = out + head * shape.head_dim;
+  std::fill_n(to, shape.head_dim, 0.0f);
+  for (std::size_t s = 0; s < segments; ++s) {
+    const RunningSoftmax& part = scratch_.softmax[s * shape.heads + head];
+    const float weight = std::exp(part.largest - largest);
+    const float* from = &scratch_.partial[(s * shape.heads + head) * shape.head_dim];
+    for (std::size_t d = 0; d < shape.head_dim; ++d) to[d] += weight * from[d];
+    sum += weight * part.sum;
+  }
+  table_.scale(to, shape.head_dim, 1 / sum);
 }
 
 void CpuBackend::soft_cap(Tensor x, float cap) {

@@ -1,5 +1,7 @@
 // The CPU as a backend: one row of kernels, one crew of threads, weights where they lie in the file's mapping.
 #pragma once
+#include <memory>
+#include <new>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -26,6 +28,21 @@ class Arena {
   std::vector<Piece> pieces_;
 };
 
+// Uninitialised floats on a cache line of their own.
+class AlignedFloats {
+ public:
+  // At least `size` of them; what was in them is lost when they grow. Throws std::bad_alloc.
+  void grow(std::size_t size);
+  float* data() { return floats_.get(); }
+
+ private:
+  struct Free {
+    void operator()(float* floats) const { ::operator delete[](floats, std::align_val_t{64}); }
+  };
+  std::unique_ptr<float[], Free> floats_;
+  std::size_t size_ = 0;
+};
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const Table& table, std::size_t threads) : table_(table), pool_(threads) {}
@@ -50,12 +67,20 @@ class CpuBackend final : public Backend {
   struct Scratch {
     std::vector<std::int16_t> q;
     std::vector<float> scale, sum, half_sum;
-    std::vector<float> packed;
-    std::vector<float> panels;  // kPanelScratch for each thread
+    std::vector<float> partial;           // attention of one token, by segment and head
+    std::vector<RunningSoftmax> softmax;  // likewise
+    AlignedFloats packed;
+    AlignedFloats panels;  // of each thread: kPanelScratch, or a block of attention
   };
 
   void multiply_rows(const Tensor& x, std::initializer_list<Product>);
   void multiply_panels(const Tensor& x, std::size_t first, std::size_t tokens, std::initializer_list<Product>);
+
+  void attend_blocks(const Tensor& out, const Tensor& q, const KvLayer&, const Rows&, std::size_t first,
+                     std::size_t end, const AttentionShape&);
+  void attend_row(const Tensor& out, const Tensor& q, const KvLayer&, const Rows&, std::size_t r,
+                  const AttentionShape&);
+  void merge_segments(float* out, std::size_t head, std::size_t segments, const AttentionShape&);
 
   const Table& table_;
   ThreadPool pool_;

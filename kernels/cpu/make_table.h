@@ -50,6 +50,7 @@ constexpr Table make_table(const char* name) noexcept {
   table.rope_halves = rope_halves<Isa>;
   table.to_half = to_half<Isa>;
   table.attend = attend<Isa>;
+  table.attend_block = attend_block<Isa>;
   return table;
 }
 

@@ -1,0 +1,286 @@
+// Weights times many tokens on AMX tiles of bf16 (Intel SDM, volume 1, chapter 18; Optimization Manual, chapter 20).
+//
+// A tile step multiplies 16 rows of weights by 16 tokens, 32 deep: weights as they lie in a row, activations with the
+// elements of a pair side by side. Three row tiles times two token tiles are summed at once, six of the eight tile
+// registers, so that each tile that is loaded is used two or three times: loading, not multiplying, is what limits.
+#pragma once
+#include "kernels/cpu/table.h"
+#include "kernels/cpu/unpack.h"
+
+namespace carat::cpu {
+
+inline constexpr std::size_t kTileRows = 16;                    // of weights, or of tokens
+inline constexpr std::size_t kTileDepth = 32;                   // elements of bf16 in 64 bytes
+inline constexpr std::size_t kTileBytes = kTileRows * 64;
+inline constexpr std::size_t kRowTiles = kPanelRows / kTileRows;  // three
+inline constexpr std::size_t kStepBytes = kRowTiles * kTileBytes;  // weights of one depth step
+inline constexpr std::size_t kAmxTokens = 2 * kTileRows;        // tokens of a packed tile
+inline constexpr std::size_t kAmxDepth = 256;                   // of a slice: its weights stay in the first-level cache
+static_assert(kPanelRows == 48 && kAmxDepth == 256);
+
+// The shapes of the tile registers: all of 16 rows of 64 bytes. Palette 1 (SDM, table 18-1).
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+static_assert(sizeof(TileConfig) == 64);
+
+// Configures the tiles of this thread. Written out, because g++ 12's intrinsic names 8 of the 64 bytes as its input.
+template <class Isa>
+inline void configure_tiles() noexcept {
+  const TileConfig config;
+  asm volatile("ldtilecfg %0" : : "m"(config));
+}
+
+// Columns to rows: 16 registers of 16 dwords.
+template <class Isa>
+[[gnu::always_inline]] inline void transpose(__m512i (&r)[16]) noexcept {
+  __m512i t[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // r[4 j + i]: column i of each 128-bit lane, rows 4 j to 4 j + 3
+    t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
+    t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xDD);
+    t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
+    t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xDD);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
+    r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xDD);
+    r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
+    r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xDD);
+  }
+}
+
+// 32 floats as bf16, and what that leaves over, as bf16 too: together 16 bits of each.
+template <class Isa>
+[[gnu::always_inline]] inline void split_bf16(__m512 low, __m512 high, __m512i& coarse, __m512i& fine) noexcept {
+  coarse = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+  const auto widened = [](__m256i half) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16)); };
+  const __m512 low_left = _mm512_sub_ps(low, widened(_mm512_castsi512_si256(coarse)));
+  const __m512 high_left = _mm512_sub_ps(high, widened(_mm512_extracti64x4_epi64(coarse, 1)));
+  fine = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high_left, low_left));
+}
+
+// One packed tile: for each 32 of the depth, two tiles of 16 tokens; then the same again with what bf16 leaves over.
+// cols is padded with zeros to a multiple of 32.
+template <class Isa>
+inline void pack_tile_bf16(const float* x, std::size_t tokens, std::size_t cols, float* out) noexcept {
+  const std::size_t steps = (cols + kTileDepth - 1) / kTileDepth;
+  auto* coarse_out = reinterpret_cast<char*>(out);
+  char* fine_out = coarse_out + steps * 2 * kTileBytes;
+  for (std::size_t step = 0; step < steps; ++step) {
+    const std::size_t k = step * kTileDepth, left = cols - k;
+    const auto mask = [left](std::size_t from) {
+      return static_cast<__mmask16>(left >= from + 16 ? 0xFFFF : left > from ? (1u << (left - from)) - 1 : 0);
+    };
+    for (std::size_t half = 0; half < 2; ++half) {
+      __m512i coarse[16], fine[16];
+      for (std::size_t i = 0; i < 16; ++i) {
+        const std::size_t t = 16 * half + i;
+        const float* row = x + t * cols + k;
+        const bool there = t < tokens;
+        const __m512 low = there ? _mm512_maskz_loadu_ps(mask(0), row) : _mm512_setzero_ps();
+        const __m512 high = there ? _mm512_maskz_loadu_ps(mask(16), row + 16) : _mm512_setzero_ps();
+        split_bf16<Isa>(low, high, coarse[i], fine[i]);
+      }
+      transpose<Isa>(coarse);
+      transpose<Isa>(fine);
+      for (std::size_t i = 0; i < 16; ++i) {
+        _mm512_storeu_si512(coarse_out + (2 * step + half) * kTileBytes + 64 * i, coarse[i]);
+        _mm512_storeu_si512(fine_out + (2 * step + half) * kTileBytes + 64 * i, fine[i]);
+      }
+    }
+  }
+}
+
+// The weights of one row and slice as bf16, a row of a tile at a time: `out` is the row's place in the first tile.
+template <class Isa, class Block, std::size_t units>
+[[gnu::always_inline]] inline void unpack_units_bf16(const Block* w, char* out) noexcept {
+  using Read = Reader<Isa, Block>;
+  constexpr std::size_t kPerUnit = 32 / Read::kScaleElements;
+  alignas(64) float scales[units * kPerUnit], minima[units * kPerUnit];
+  Read::template scales<units>(w, scales);
+  if constexpr (Read::kHasMinimum) Read::template minima<units>(w, minima);
+  const auto unpack_unit = [&]<std::size_t unit>() __attribute__((always_inline)) {
+    const Codes<Isa> codes = Read::template codes<unit>(w);
+    __m512 values[2];
+    for (std::size_t h = 0; h < 2; ++h) {
+      const std::size_t s = kPerUnit == 1 ? unit : 2 * unit + h;
+      const __m512 code = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(codes.half[h].part[0]));
+      if constexpr (Read::kHasMinimum)
+        values[h] = _mm512_fmadd_ps(code, _mm512_set1_ps(scales[s]), _mm512_set1_ps(minima[s]));
+      else
+        values[h] = _mm512_mul_ps(code, _mm512_set1_ps(scales[s]));
+    }
+    _mm512_store_si512(out + unit * kStepBytes, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(values[1], values[0])));
+  };
+  [&]<std::size_t... unit>(std::index_sequence<unit...>) __attribute__((always_inline)) {
+    (unpack_unit.template operator()<unit>(), ...);
+  }(std::make_index_sequence<units>{});
+}
+
+template <class Isa, class Block>
+inline void unpack_row_bf16(const std::byte* from, std::size_t depth, char* coarse, char*) noexcept {
+  constexpr std::size_t kBlocks = 256 / Reader<Isa, Block>::kElements;
+  const auto* w = reinterpret_cast<const Block*>(from);
+  std::size_t k = 0;
+  for (; k + 256 <= depth; k += 256, w += kBlocks, coarse += 8 * kStepBytes)
+    unpack_units_bf16<Isa, Block, 8>(w, coarse);
+  if constexpr (kBlocks == 8)
+    for (; k < depth; k += 32, ++w, coarse += kStepBytes) unpack_units_bf16<Isa, Block, 1>(w, coarse);
+}
+
+// Weights in floating point keep what bf16 leaves over in a second set of tiles.
+template <class Isa, class Read>
+inline void unpack_float_row_bf16(const std::byte* from, std::size_t depth, char* coarse, char* fine) noexcept {
+  const auto* w = reinterpret_cast<const typename Read::Element*>(from);
+  for (std::size_t k = 0; k < depth; k += kTileDepth, coarse += kStepBytes, fine += kStepBytes) {
+    __m512 low, high;
+    if (k + kTileDepth <= depth) {
+      low = Read::load(w + k);
+      high = Read::load(w + k + 16);
+    } else {
+      alignas(64) float padded[kTileDepth] = {};
+      for (std::size_t i = k; i < depth; ++i) padded[i - k] = Read::value(w[i]);
+      low = _mm512_load_ps(padded);
+      high = _mm512_load_ps(padded + 16);
+    }
+    __m512i coarse_bits, fine_bits;
+    split_bf16<Isa>(low, high, coarse_bits, fine_bits);
+    _mm512_store_si512(coarse, coarse_bits);
+    _mm512_store_si512(fine, fine_bits);
+  }
+}
+
+// sums [48, kPanelTokens] (+)= weights * tokens over `steps` depth steps, for one pair of token tiles. A slab of fewer
+// rows is multiplied as if it were whole: what lies in the scratch instead of the missing rows goes nowhere.
+template <class Isa>
+inline void multiply_tiles(const char* w, const char* tokens, std::size_t steps, float* sums, bool first) noexcept {
+  constexpr std::size_t kStride = kPanelTokens * sizeof(float);
+  float *sum0 = sums, *sum1 = sums + kTileRows * kPanelTokens, *sum2 = sums + 2 * kTileRows * kPanelTokens;
+  if (first) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_zero(4);
+    _tile_zero(5);
+  } else {
+    _tile_loadd(0, sum0, kStride);
+    _tile_loadd(1, sum0 + kTileRows, kStride);
+    _tile_loadd(2, sum1, kStride);
+    _tile_loadd(3, sum1 + kTileRows, kStride);
+    _tile_loadd(4, sum2, kStride);
+    _tile_loadd(5, sum2 + kTileRows, kStride);
+  }
+  for (std::size_t step = 0; step < steps; ++step, w += kStepBytes, tokens += 2 * kTileBytes) {
+    _tile_loadd(6, tokens, 64);
+    _tile_loadd(7, w, 64);
+    _tile_dpbf16ps(0, 7, 6);
+    _tile_loadd(7, w + kTileBytes, 64);
+    _tile_dpbf16ps(2, 7, 6);
+    _tile_loadd(7, w + 2 * kTileBytes, 64);
+    _tile_dpbf16ps(4, 7, 6);
+    _tile_loadd(6, tokens + kTileBytes, 64);
+    _tile_dpbf16ps(5, 7, 6);  // the third weights are still there
+    _tile_loadd(7, w + kTileBytes, 64);
+    _tile_dpbf16ps(3, 7, 6);
+    _tile_loadd(7, w, 64);
+    _tile_dpbf16ps(1, 7, 6);
+  }
+  _tile_stored(0, sum0, kStride);
+  _tile_stored(1, sum0 + kTileRows, kStride);
+  _tile_stored(2, sum1, kStride);
+  _tile_stored(3, sum1 + kTileRows, kStride);
+  _tile_stored(4, sum2, kStride);
+  _tile_stored(5, sum2 + kTileRows, kStride);
+}
+
+// sums [48, kPanelTokens] -> out [tokens, stride].
+template <class Isa>
+inline void write_sums(const float* sums, const Panel& p) noexcept {
+  for (std::size_t t = 0; t < p.tokens; t += 16)
+    for (std::size_t r = 0; r < p.rows; r += 16) {
+      __m512i block[16];
+      for (std::size_t i = 0; i < 16; ++i) block[i] = _mm512_loadu_si512(sums + (r + i) * kPanelTokens + t);
+      transpose<Isa>(block);
+      const std::size_t rows = p.rows - r < 16 ? p.rows - r : 16, tokens = p.tokens - t < 16 ? p.tokens - t : 16;
+      const auto mask = static_cast<__mmask16>((1u << rows) - 1);
+      for (std::size_t i = 0; i < tokens; ++i) _mm512_mask_storeu_epi32(p.out + (t + i) * p.stride + r, mask, block[i]);
+    }
+}
+
+// Tile instructions do not tell the compiler what memory they read and write.
+template <class Isa>
+[[gnu::always_inline]] inline void barrier() noexcept { asm volatile("" : : : "memory"); }
+
+template <class Isa>
+inline void multiply_panel_amx(const Panel& p) noexcept {
+  configure_tiles<Isa>();
+  auto* coarse = reinterpret_cast<char*>(p.scratch);
+  constexpr std::size_t kSliceBytes = kAmxDepth / kTileDepth * kStepBytes;
+  char* fine = coarse + kSliceBytes;
+  float* sums = p.scratch + 2 * kSliceBytes / sizeof(float);
+  const std::size_t all_steps = padded_depth(p.cols) / kTileDepth;
+  for (std::size_t k = 0; k < p.cols; k += kAmxDepth) {
+    const std::size_t depth = p.cols - k < kAmxDepth ? p.cols - k : kAmxDepth, steps = (depth + 31) / 32;
+    for (std::size_t r = 0; r < p.rows; ++r) {
+      const std::size_t place = r / 16 * kTileBytes + r % 16 * 64;
+      p.unpack_tiles(p.w + r * p.row_bytes + k / 256 * p.bytes_per_256, depth, coarse + place, fine + place);
+    }
+    barrier<Isa>();
+    for (std::size_t t = 0; t < p.tokens; t += kAmxTokens) {
+      const char* tile = reinterpret_cast<const char*>(p.packed) + t * all_steps * kTileDepth * sizeof(float);
+      const char* tokens = tile + k / kTileDepth * 2 * kTileBytes;
+      const char* tokens_left = tokens + all_steps * 2 * kTileBytes;
+      multiply_tiles<Isa>(coarse, tokens, steps, sums + t, k == 0);
+      if (!p.exact) continue;
+      multiply_tiles<Isa>(coarse, tokens_left, steps, sums + t, false);
+      multiply_tiles<Isa>(fine, tokens, steps, sums + t, false);
+    }
+    barrier<Isa>();
+  }
+  write_sums<Isa>(sums, p);
+  _tile_release();
+}
+
+// Puts the panels of a row on tiles. A new quantised type adds its line here, too.
+template <class Isa>
+constexpr Table with_tiles(Table table) noexcept {
+  const auto set = [&](DType dtype, UnpackTiles unpack) { table.unpack_tiles[static_cast<std::size_t>(dtype)] = unpack; };
+  set(DType::f32, unpack_float_row_bf16<Isa, ReadF32<Isa>>);
+  set(DType::f16, unpack_float_row_bf16<Isa, ReadF16<Isa>>);
+  set(DType::bf16, unpack_float_row_bf16<Isa, ReadBF16<Isa>>);
+  set(DType::q4_0, unpack_row_bf16<Isa, BlockQ4_0>);
+  set(DType::q4_1, unpack_row_bf16<Isa, BlockQ4_1>);
+  set(DType::q5_0, unpack_row_bf16<Isa, BlockQ5_0>);
+  set(DType::q5_1, unpack_row_bf16<Isa, BlockQ5_1>);
+  set(DType::q8_0, unpack_row_bf16<Isa, BlockQ8_0>);
+  set(DType::q2_k, unpack_row_bf16<Isa, BlockQ2_K>);
+  set(DType::q3_k, unpack_row_bf16<Isa, BlockQ3_K>);
+  set(DType::q4_k, unpack_row_bf16<Isa, BlockQ4_K>);
+  set(DType::q5_k, unpack_row_bf16<Isa, BlockQ5_K>);
+  set(DType::q6_k, unpack_row_bf16<Isa, BlockQ6_K>);
+  set(DType::iq4_nl, unpack_row_bf16<Isa, BlockIQ4_NL>);
+  set(DType::iq4_xs, unpack_row_bf16<Isa, BlockIQ4_XS>);
+  table.tile_tokens = kAmxTokens;
+  table.pack_tile = pack_tile_bf16<Isa>;
+  table.panel_product = multiply_panel_amx<Isa>;
+  return table;
+}
+
+}  // namespace carat::cpu

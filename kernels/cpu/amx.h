@@ -166,12 +166,14 @@ inline void unpack_float_row_bf16(const std::byte* from, std::size_t depth, char
   }
 }
 
-// sums [48, kPanelTokens] (+)= weights * tokens over `steps` depth steps, for one pair of token tiles. A slab of fewer
-// rows is multiplied as if it were whole: what lies in the scratch instead of the missing rows goes nowhere.
+// Sums of one pair of token tiles: row tile r and token tile h at (2 r + h) tiles, each 16 rows of 16 tokens.
+inline constexpr std::size_t kSumFloats = 2 * kRowTiles * kTileRows * kTileRows;
+
+// sums (+)= weights * tokens over `steps` depth steps. A slab of fewer rows is multiplied as if it were whole: what lies
+// in the scratch instead of the missing rows goes nowhere.
 template <class Isa>
 inline void multiply_tiles(const char* w, const char* tokens, std::size_t steps, float* sums, bool first) noexcept {
-  constexpr std::size_t kStride = kPanelTokens * sizeof(float);
-  float *sum0 = sums, *sum1 = sums + kTileRows * kPanelTokens, *sum2 = sums + 2 * kTileRows * kPanelTokens;
+  char* sum = reinterpret_cast<char*>(sums);
   if (first) {
     _tile_zero(0);
     _tile_zero(1);
@@ -180,12 +182,12 @@ inline void multiply_tiles(const char* w, const char* tokens, std::size_t steps,
     _tile_zero(4);
     _tile_zero(5);
   } else {
-    _tile_loadd(0, sum0, kStride);
-    _tile_loadd(1, sum0 + kTileRows, kStride);
-    _tile_loadd(2, sum1, kStride);
-    _tile_loadd(3, sum1 + kTileRows, kStride);
-    _tile_loadd(4, sum2, kStride);
-    _tile_loadd(5, sum2 + kTileRows, kStride);
+    _tile_loadd(0, sum, 64);
+    _tile_loadd(1, sum + kTileBytes, 64);
+    _tile_loadd(2, sum + 2 * kTileBytes, 64);
+    _tile_loadd(3, sum + 3 * kTileBytes, 64);
+    _tile_loadd(4, sum + 4 * kTileBytes, 64);
+    _tile_loadd(5, sum + 5 * kTileBytes, 64);
   }
   for (std::size_t step = 0; step < steps; ++step, w += kStepBytes, tokens += 2 * kTileBytes) {
     _tile_loadd(6, tokens, 64);
@@ -202,26 +204,30 @@ inline void multiply_tiles(const char* w, const char* tokens, std::size_t steps,
     _tile_loadd(7, w, 64);
     _tile_dpbf16ps(1, 7, 6);
   }
-  _tile_stored(0, sum0, kStride);
-  _tile_stored(1, sum0 + kTileRows, kStride);
-  _tile_stored(2, sum1, kStride);
-  _tile_stored(3, sum1 + kTileRows, kStride);
-  _tile_stored(4, sum2, kStride);
-  _tile_stored(5, sum2 + kTileRows, kStride);
+  _tile_stored(0, sum, 64);
+  _tile_stored(1, sum + kTileBytes, 64);
+  _tile_stored(2, sum + 2 * kTileBytes, 64);
+  _tile_stored(3, sum + 3 * kTileBytes, 64);
+  _tile_stored(4, sum + 4 * kTileBytes, 64);
+  _tile_stored(5, sum + 5 * kTileBytes, 64);
 }
 
-// sums [48, kPanelTokens] -> out [tokens, stride].
+// The sums of one pair of token tiles, tokens t to t + 32, to their places in out [tokens, stride].
 template <class Isa>
-inline void write_sums(const float* sums, const Panel& p) noexcept {
-  for (std::size_t t = 0; t < p.tokens; t += 16)
-    for (std::size_t r = 0; r < p.rows; r += 16) {
+inline void write_sums(const float* sums, const Panel& p, std::size_t t) noexcept {
+  for (std::size_t half = 0; half < 2; ++half, t += kTileRows) {
+    if (t >= p.tokens) return;
+    const std::size_t tokens = p.tokens - t < kTileRows ? p.tokens - t : kTileRows;
+    for (std::size_t r = 0; r < p.rows; r += kTileRows) {
+      const float* tile = sums + (2 * (r / kTileRows) + half) * kTileRows * kTileRows;
       __m512i block[16];
-      for (std::size_t i = 0; i < 16; ++i) block[i] = _mm512_loadu_si512(sums + (r + i) * kPanelTokens + t);
+      for (std::size_t i = 0; i < 16; ++i) block[i] = _mm512_load_si512(tile + i * kTileRows);
       transpose<Isa>(block);
-      const std::size_t rows = p.rows - r < 16 ? p.rows - r : 16, tokens = p.tokens - t < 16 ? p.tokens - t : 16;
+      const std::size_t rows = p.rows - r < kTileRows ? p.rows - r : kTileRows;
       const auto mask = static_cast<__mmask16>((1u << rows) - 1);
       for (std::size_t i = 0; i < tokens; ++i) _mm512_mask_storeu_epi32(p.out + (t + i) * p.stride + r, mask, block[i]);
     }
+  }
 }
 
 // Tile instructions do not tell the compiler what memory they read and write.
@@ -246,15 +252,16 @@ inline void multiply_panel_amx(const Panel& p) noexcept {
     for (std::size_t t = 0; t < p.tokens; t += kAmxTokens) {
       const char* tile = reinterpret_cast<const char*>(p.packed) + t * all_steps * kTileDepth * sizeof(float);
       const char* tokens = tile + k / kTileDepth * 2 * kTileBytes;
-      const char* tokens_left = tokens + all_steps * 2 * kTileBytes;
-      multiply_tiles<Isa>(coarse, tokens, steps, sums + t, k == 0);
-      if (!p.exact) continue;
-      multiply_tiles<Isa>(coarse, tokens_left, steps, sums + t, false);
-      multiply_tiles<Isa>(fine, tokens, steps, sums + t, false);
+      float* sum = sums + t / kAmxTokens * kSumFloats;
+      multiply_tiles<Isa>(coarse, tokens, steps, sum, k == 0);
+      if (p.exact) {
+        multiply_tiles<Isa>(coarse, tokens + all_steps * 2 * kTileBytes, steps, sum, false);
+        multiply_tiles<Isa>(fine, tokens, steps, sum, false);
+      }
+      barrier<Isa>();
+      if (k + depth == p.cols) write_sums<Isa>(sum, p, t);
     }
-    barrier<Isa>();
   }
-  write_sums<Isa>(sums, p);
   _tile_release();
 }
 

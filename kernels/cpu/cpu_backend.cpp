@@ -52,11 +52,12 @@ Arena::~Arena() {
   for (const Piece& piece : pieces_) munmap(piece.at, piece.bytes);
 }
 
-void* Arena::take(std::size_t bytes) {
+void* Arena::take(std::size_t bytes, Pages pages) {
   bytes = std::max<std::size_t>(bytes, 1);
   pieces_.reserve(pieces_.size() + 1);
   void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) throw std::bad_alloc();
+  if (pages == Pages::large) madvise(at, bytes, MADV_HUGEPAGE);
   pieces_.push_back({at, bytes});
   return at;
 }
@@ -69,7 +70,9 @@ void AlignedFloats::grow(std::size_t size) {
 
 Tensor CpuBackend::make(DType dtype, std::size_t rows, std::size_t cols) {
   Tensor tensor{dtype, rows, cols, nullptr};
-  tensor.where = arena_.take(byte_size(tensor));
+  // Activations are walked column by column, where small pages cost a walk each; a cache is committed as it fills.
+  const bool is_cache = dtype == DType::f16;
+  tensor.where = arena_.take(byte_size(tensor), is_cache ? Arena::Pages::small : Arena::Pages::large);
   return tensor;
 }
 

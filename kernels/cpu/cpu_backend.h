@@ -17,8 +17,9 @@ class Arena {
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
+  enum class Pages : std::uint8_t { small, large };
   // 64-byte aligned. Throws std::bad_alloc.
-  void* take(std::size_t bytes);
+  void* take(std::size_t bytes, Pages pages);
 
  private:
   struct Piece {

@@ -64,7 +64,8 @@ void* Arena::take(std::size_t bytes, Pages pages) {
 
 void AlignedFloats::grow(std::size_t size) {
   if (size <= size_) return;
-  floats_.reset(static_cast<float*>(::operator new[](size * sizeof(float), std::align_val_t{64})));
+  arena_ = std::make_unique<Arena>();
+  floats_ = static_cast<float*>(arena_->take(size * sizeof(float), Arena::Pages::large));
   size_ = size;
 }
 

@@ -1,7 +1,6 @@
 // The CPU as a backend: one row of kernels, one crew of threads, weights where they lie in the file's mapping.
 #pragma once
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -29,18 +28,16 @@ class Arena {
   std::vector<Piece> pieces_;
 };
 
-// Uninitialised floats on a cache line of their own.
+// Scratch of its own pages, which large steps walk across.
 class AlignedFloats {
  public:
   // At least `size` of them; what was in them is lost when they grow. Throws std::bad_alloc.
   void grow(std::size_t size);
-  float* data() { return floats_.get(); }
+  float* data() { return floats_; }
 
  private:
-  struct Free {
-    void operator()(float* floats) const { ::operator delete[](floats, std::align_val_t{64}); }
-  };
-  std::unique_ptr<float[], Free> floats_;
+  std::unique_ptr<Arena> arena_;
+  float* floats_ = nullptr;
   std::size_t size_ = 0;
 };
 

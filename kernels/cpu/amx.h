@@ -4,6 +4,7 @@
 // elements of a pair side by side. Three row tiles times two token tiles are summed at once, six of the eight tile
 // registers, so that each tile that is loaded is used two or three times: loading, not multiplying, is what limits.
 #pragma once
+#include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/unpack.h"
 
@@ -234,20 +235,30 @@ inline void write_sums(const float* sums, const Panel& p, std::size_t t) noexcep
 template <class Isa>
 [[gnu::always_inline]] inline void barrier() noexcept { asm volatile("" : : : "memory"); }
 
+// Unpacks the slice of the slab from depth k on, and asks for the bytes of the slice, or slab, that comes next.
 template <class Isa>
-inline void multiply_panel_amx(const Panel& p) noexcept {
-  configure_tiles<Isa>();
+inline void unpack_slice(const Panel& p, std::size_t k, std::size_t depth, char* coarse, char* fine) noexcept {
+  const bool last = k + depth == p.cols;
+  for (std::size_t r = 0; r < p.rows; ++r) {
+    const std::byte* row = p.w + r * p.row_bytes;
+    const std::byte* next = last ? row + p.rows * p.row_bytes : row + (k / 256 + 1) * p.bytes_per_256;
+    for (std::size_t i = 0; i < p.bytes_per_256; i += 64) __builtin_prefetch(next + i);
+    const std::size_t place = r / 16 * kTileBytes + r % 16 * 64;
+    p.unpack_tiles(row + k / 256 * p.bytes_per_256, depth, coarse + place, fine + place);
+  }
+}
+
+inline constexpr std::size_t kSliceBytes = kAmxDepth / kTileDepth * kStepBytes;
+
+// The slab times every token; `done(sums, t)` with the sums of tokens t to t + 32 as soon as they are whole.
+template <class Isa, class Done>
+[[gnu::always_inline]] inline void sum_panel_amx(const Panel& p, float* sums, Done done) noexcept {
   auto* coarse = reinterpret_cast<char*>(p.scratch);
-  constexpr std::size_t kSliceBytes = kAmxDepth / kTileDepth * kStepBytes;
   char* fine = coarse + kSliceBytes;
-  float* sums = p.scratch + 2 * kSliceBytes / sizeof(float);
   const std::size_t all_steps = padded_depth(p.cols) / kTileDepth;
   for (std::size_t k = 0; k < p.cols; k += kAmxDepth) {
     const std::size_t depth = p.cols - k < kAmxDepth ? p.cols - k : kAmxDepth, steps = (depth + 31) / 32;
-    for (std::size_t r = 0; r < p.rows; ++r) {
-      const std::size_t place = r / 16 * kTileBytes + r % 16 * 64;
-      p.unpack_tiles(p.w + r * p.row_bytes + k / 256 * p.bytes_per_256, depth, coarse + place, fine + place);
-    }
+    unpack_slice<Isa>(p, k, depth, coarse, fine);
     barrier<Isa>();
     for (std::size_t t = 0; t < p.tokens; t += kAmxTokens) {
       const char* tile = reinterpret_cast<const char*>(p.packed) + t * all_steps * kTileDepth * sizeof(float);
@@ -259,9 +270,59 @@ inline void multiply_panel_amx(const Panel& p) noexcept {
         multiply_tiles<Isa>(fine, tokens, steps, sum, false);
       }
       barrier<Isa>();
-      if (k + depth == p.cols) write_sums<Isa>(sum, p, t);
+      if (k + depth == p.cols) done(sum, t);
     }
   }
+}
+
+// The first running sums, behind the unpacked slice; the second set follows.
+template <class Isa>
+inline float* amx_sums(const Panel& p) noexcept {
+  return p.scratch + 2 * kSliceBytes / sizeof(float);
+}
+
+template <class Isa>
+inline void multiply_panel_amx(const Panel& p) noexcept {
+  configure_tiles<Isa>();
+  sum_panel_amx<Isa>(p, amx_sums<Isa>(p), [&](const float* sum, std::size_t t) { write_sums<Isa>(sum, p, t); });
+  _tile_release();
+}
+
+// act(gate) * up of one pair of token tiles into the packed input of the next product. Rows of the slab are its depth:
+// two of them, side by side in each dword, make a row of its tiles.
+template <class Isa>
+inline void pack_gated(const GatedPanel& p, const float* gate, const float* up, std::size_t t) noexcept {
+  const std::size_t steps = padded_depth(p.hidden) / kTileDepth;
+  char* tile = reinterpret_cast<char*>(p.packed_out) + t * steps * kTileDepth * sizeof(float);
+  alignas(64) static constexpr std::uint16_t kInterleave[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                                8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512i interleave = _mm512_load_si512(kInterleave);
+  for (std::size_t r = 0; r < p.gate.rows; r += 2) {
+    const std::size_t k = p.first + r, row = k % kTileDepth / 2;
+    for (std::size_t half = 0; half < 2; ++half) {
+      const auto value = [&](std::size_t i) -> __m512 {
+        if (i >= p.gate.rows) return _mm512_setzero_ps();
+        const std::size_t at = (2 * (i / kTileRows) + half) * kTileRows * kTileRows + i % kTileRows * kTileRows;
+        using Floats = vec<float, Isa>;
+        return gated<Isa>(p.act, Floats::load_aligned(gate + at), Floats::load_aligned(up + at));
+      };
+      __m512i coarse, fine;
+      split_bf16<Isa>(value(r), value(r + 1), coarse, fine);
+      char* out = tile + (2 * (k / kTileDepth) + half) * kTileBytes + 64 * row;
+      _mm512_store_si512(out, _mm512_permutexvar_epi16(interleave, coarse));
+      if (p.fine_too) _mm512_store_si512(out + steps * 2 * kTileBytes, _mm512_permutexvar_epi16(interleave, fine));
+    }
+  }
+}
+
+template <class Isa>
+inline void multiply_gated_panel_amx(const GatedPanel& p) noexcept {
+  configure_tiles<Isa>();
+  float *gate = amx_sums<Isa>(p.gate), *up = gate + kPanelRows * kPanelTokens;
+  sum_panel_amx<Isa>(p.gate, gate, [](const float*, std::size_t) {});
+  sum_panel_amx<Isa>(p.up, up, [&](const float* sum, std::size_t t) {
+    pack_gated<Isa>(p, gate + t / kAmxTokens * kSumFloats, sum, t);
+  });
   _tile_release();
 }
 
@@ -287,6 +348,7 @@ constexpr Table with_tiles(Table table) noexcept {
   table.tile_tokens = kAmxTokens;
   table.pack_tile = pack_tile_bf16<Isa>;
   table.panel_product = multiply_panel_amx<Isa>;
+  table.gated_panel = multiply_gated_panel_amx<Isa>;
   return table;
 }
 

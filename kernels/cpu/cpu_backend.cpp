@@ -11,8 +11,6 @@ namespace carat::cpu {
 
 namespace {
 
-// Up to this many tokens, each weight row meets them one by one; from there on, unpacking panels pays.
-constexpr std::size_t kRowTokens = 3;
 // Rows of weights in one task of decoding: small enough that both threads end together.
 constexpr std::size_t kTaskRows = 32;
 // Positions of the cache in one task of decoding.
@@ -102,75 +100,138 @@ void CpuBackend::rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float
 
 void CpuBackend::matmul(const Tensor& x, std::initializer_list<Product> products) {
   if (x.rows <= kRowTokens) return multiply_rows(x, products);
-  for (std::size_t first = 0; first < x.rows; first += kPanelTokens)
-    multiply_panels(x, first, std::min(kPanelTokens, x.rows - first), products);
+  for (std::size_t first = 0; first < x.rows; first += kPanelTokens) {
+    const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
+    pack(x, first, tokens);
+    multiply_panels(scratch_.packed, first, tokens, products);
+  }
 }
 
-void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> products) {
+void CpuBackend::feed_forward(Tensor out, const Tensor& x, const FeedForward& f) {
+  if (x.rows <= kRowTokens) {
+    scratch_.hidden.grow(kRowTokens * f.w_gate.rows);
+    const Tensor hidden{DType::f32, x.rows, f.w_gate.rows, scratch_.hidden.data()};
+    gate_rows(hidden, x, f);
+    return multiply_rows(hidden, {{out, f.w_down}});
+  }
+  for (std::size_t first = 0; first < x.rows; first += kPanelTokens) {
+    const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
+    pack(x, first, tokens);
+    gate_panels(tokens, f);
+    multiply_panels(scratch_.packed_hidden, first, tokens, {{out, f.w_down}});
+  }
+}
+
+CpuBackend::RowTokens CpuBackend::quantise(const Tensor& x, bool quantised) {
   const std::size_t groups = x.cols / kGroup;
-  const bool quantised =
-      std::any_of(products.begin(), products.end(), [](const Product& p) { return is_quantised(p.w.dtype); });
   grow(scratch_.q, kRowTokens * x.cols);
   grow(scratch_.scale, kRowTokens * groups);
   grow(scratch_.sum, kRowTokens * groups);
   grow(scratch_.half_sum, kRowTokens * groups * 2);
-  Activation tokens[kRowTokens];
+  RowTokens tokens;
   for (std::size_t t = 0; t < x.rows; ++t) {
-    float *scale = &scratch_.scale[t * groups], *sum = &scratch_.sum[t * groups];
-    float* half_sum = &scratch_.half_sum[t * groups * 2];
-    std::int16_t* q = &scratch_.q[t * x.cols];
+    float *scale = scratch_.scale.data() + t * groups, *sum = scratch_.sum.data() + t * groups;
+    float* half_sum = scratch_.half_sum.data() + t * groups * 2;
+    std::int16_t* q = scratch_.q.data() + t * x.cols;
     if (quantised) table_.quantize_activation(row(x, t), x.cols, q, scale, sum, half_sum);
     tokens[t] = {row(x, t), q, scale, sum, half_sum};
   }
+  return tokens;
+}
+
+void CpuBackend::multiply_slab(const Tensor& w, std::size_t first, std::size_t rows, const Activation& token,
+                               float* out) const {
+  const std::byte* from = bytes(w) + first * row_bytes(w.dtype, w.cols);
+  table_.row_products[static_cast<std::size_t>(w.dtype)](from, rows, w.cols, token, out);
+}
+
+void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> products) {
+  const bool quantised =
+      std::any_of(products.begin(), products.end(), [](const Product& p) { return is_quantised(p.w.dtype); });
+  const RowTokens tokens = quantise(x, quantised);
   pool_.for_each(slab_count(products, kTaskRows), [&](std::size_t task, std::size_t) {
     const auto [product, first, rows] = slab(products, kTaskRows, task);
-    const Tensor& w = product->w;
-    const std::byte* from = bytes(w) + first * row_bytes(w.dtype, w.cols);
-    for (std::size_t t = 0; t < x.rows; ++t)
-      table_.row_products[static_cast<std::size_t>(w.dtype)](from, rows, w.cols, tokens[t],
-                                                             row(product->out, t) + first);
+    for (std::size_t t = 0; t < x.rows; ++t) 
+      multiply_slab(product->w, first, rows, tokens[t], row(product->out, t) + first);
   });
 }
 
-void CpuBackend::multiply_panels(const Tensor& x, std::size_t first, std::size_t tokens,
-                                 std::initializer_list<Product> products) {
+// Gate, up and the activation of a slab in one task, while it is in the first-level cache.
+void CpuBackend::gate_rows(Tensor hidden, const Tensor& x, const FeedForward& f) {
+  const RowTokens tokens = quantise(x, is_quantised(f.w_gate.dtype) || is_quantised(f.w_up.dtype));
+  const auto act = f.act == Gate::silu ? table_.silu_gate : table_.gelu_gate;
+  pool_.for_each(parts(hidden.cols, kTaskRows), [&](std::size_t task, std::size_t) {
+    const std::size_t first = task * kTaskRows, rows = std::min(kTaskRows, hidden.cols - first);
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      float up[kTaskRows];
+      multiply_slab(f.w_gate, first, rows, tokens[t], row(hidden, t) + first);
+      multiply_slab(f.w_up, first, rows, tokens[t], up);
+      act(row(hidden, t) + first, up, rows);
+    }
+  });
+}
+
+void CpuBackend::pack(const Tensor& x, std::size_t first, std::size_t tokens) {
   const std::size_t tile = table_.tile_tokens, tiles = parts(tokens, tile);
   const std::size_t tile_floats = tile * padded_depth(x.cols);
   scratch_.packed.grow(tiles * tile_floats);
-  scratch_.panels.grow(pool_.threads() * kPanelScratch);
   pool_.for_each(tiles, [&](std::size_t i, std::size_t) {
     const std::size_t count = std::min(tile, tokens - i * tile);
     table_.pack_tile(row(x, first + i * tile), count, x.cols, scratch_.packed.data() + i * tile_floats);
   });
+}
+
+Panel CpuBackend::panel(const Tensor& w, std::size_t first, std::size_t rows, const AlignedFloats& packed,
+                        std::size_t tokens, std::size_t thread) {
+  Panel panel;
+  panel.row_bytes = row_bytes(w.dtype, w.cols);
+  panel.bytes_per_256 = row_bytes(w.dtype, 256);
+  panel.exact = !is_quantised(w.dtype);
+  panel.w = bytes(w) + first * panel.row_bytes;
+  panel.unpack = table_.dequantize[static_cast<std::size_t>(w.dtype)];
+  panel.unpack_tiles = table_.unpack_tiles[static_cast<std::size_t>(w.dtype)];
+  panel.rows = rows;
+  panel.cols = w.cols;
+  panel.packed = packed.data();
+  panel.tokens = tokens;
+  panel.scratch = scratch_.panels.data() + thread * kPanelScratch;
+  return panel;
+}
+
+void CpuBackend::multiply_panels(const AlignedFloats& packed, std::size_t first, std::size_t tokens,
+                                 std::initializer_list<Product> products) {
+  scratch_.panels.grow(pool_.threads() * kPanelScratch);
   pool_.for_each(slab_count(products, kPanelRows), [&](std::size_t task, std::size_t thread) {
     const auto [product, from, rows] = slab(products, kPanelRows, task);
-    const Tensor& w = product->w;
-    Panel panel;
-    panel.row_bytes = row_bytes(w.dtype, w.cols);
-    panel.bytes_per_256 = row_bytes(w.dtype, 256);
-    panel.exact = !is_quantised(w.dtype);
-    panel.unpack_tiles = table_.unpack_tiles[static_cast<std::size_t>(w.dtype)];
-    panel.w = bytes(w) + from * panel.row_bytes;
-    panel.unpack = table_.dequantize[static_cast<std::size_t>(w.dtype)];
-    panel.rows = rows;
-    panel.cols = w.cols;
-    panel.packed = scratch_.packed.data();
-    panel.tokens = tokens;
-    panel.out = row(product->out, first) + from;
-    panel.stride = product->out.cols;
-    panel.scratch = scratch_.panels.data() + thread * kPanelScratch;
-    table_.panel_product(panel);
+    Panel p = panel(product->w, from, rows, packed, tokens, thread);
+    p.out = row(product->out, first) + from;
+    p.stride = product->out.cols;
+    table_.panel_product(p);
+  });
+}
+
+void CpuBackend::gate_panels(std::size_t tokens, const FeedForward& f) {
+  const std::size_t hidden = f.w_gate.rows, floats = parts(tokens, table_.tile_tokens) * table_.tile_tokens * padded_depth(hidden);
+  scratch_.panels.grow(pool_.threads() * kPanelScratch);
+  scratch_.packed_hidden.grow(floats);
+  if (hidden != padded_depth(hidden)) std::fill_n(scratch_.packed_hidden.data(), floats, 0.0f);
+  pool_.for_each(parts(hidden, kPanelRows), [&](std::size_t task, std::size_t thread) {
+    const std::size_t first = task * kPanelRows, rows = std::min(kPanelRows, hidden - first);
+    GatedPanel p;
+    p.gate = panel(f.w_gate, first, rows, scratch_.packed, tokens, thread);
+    p.up = panel(f.w_up, first, rows, scratch_.packed, tokens, thread);
+    p.act = f.act;
+    p.packed_out = scratch_.packed_hidden.data();
+    p.fine_too = !is_quantised(f.w_down.dtype);
+    p.hidden = hidden;
+    p.first = first;
+    table_.gated_panel(p);
   });
 }
 
 void CpuBackend::add(Tensor x, const Tensor& y) {
   pool_.for_each(x.rows,
                  [&](std::size_t r, std::size_t) { table_.add(row(x, r), row(y, y.rows == 1 ? 0 : r), x.cols); });
-}
-
-void CpuBackend::gate(Tensor x, const Tensor& up, Gate kind) {
-  const auto act = kind == Gate::silu ? table_.silu_gate : table_.gelu_gate;
-  pool_.for_each(x.rows, [&](std::size_t r, std::size_t) { act(row(x, r), row(up, r), x.cols); });
 }
 
 void CpuBackend::rotations(Tensor out, const Tensor& frequencies, const Rows& rows) {

@@ -40,6 +40,7 @@ constexpr Table make_table(const char* name) noexcept {
   table.tile_tokens = kTileTokens<Isa>;
   table.pack_tile = pack_tile<Isa>;
   table.panel_product = multiply_panel<Isa>;
+  table.gated_panel = multiply_gated_panel<Isa>;
   table.rms_norm = rms_norm<Isa>;
   table.add = add<Isa>;
   table.silu_gate = silu_gate<Isa>;

@@ -1,5 +1,6 @@
 // Weights times many tokens (prefill): a slab of rows is unpacked once and meets every token while it is in cache.
 #pragma once
+#include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/unpack.h"
 
@@ -53,11 +54,11 @@ inline void multiply_rows(const float* a, std::size_t a_stride, std::size_t rows
                           first);
 }
 
+// sums [kPanelRows, kPanelTokens] = the slab times every token.
 template <class Isa>
-inline void multiply_panel(const Panel& p) noexcept {
+inline void sum_panel(const Panel& p, float* sums) noexcept {
   constexpr std::size_t kTile = kTileTokens<Isa>;
   float* weights = p.scratch;
-  float* sums = p.scratch + kPanelRows * kPanelDepth;
   for (std::size_t k = 0; k < p.cols; k += kPanelDepth) {
     const std::size_t depth = p.cols - k < kPanelDepth ? p.cols - k : kPanelDepth;
     for (std::size_t r = 0; r < p.rows; ++r)
@@ -67,8 +68,33 @@ inline void multiply_panel(const Panel& p) noexcept {
       multiply_rows<Isa>(weights, kPanelDepth, p.rows, tile, kTile, depth, sums + t, kPanelTokens, k == 0);
     }
   }
+}
+
+template <class Isa>
+inline void multiply_panel(const Panel& p) noexcept {
+  float* sums = p.scratch + kPanelRows * kPanelDepth;
+  sum_panel<Isa>(p, sums);
   for (std::size_t t = 0; t < p.tokens; ++t)
     for (std::size_t r = 0; r < p.rows; ++r) p.out[t * p.stride + r] = sums[r * kPanelTokens + t];
+}
+
+// Rows of the slab are columns of the next product's input: its tiles want just the order the sums have.
+template <class Isa>
+inline void multiply_gated_panel(const GatedPanel& p) noexcept {
+  using Floats = vec<float, Isa>;
+  constexpr std::size_t kTile = kTileTokens<Isa>;
+  float* gate = p.gate.scratch + kPanelRows * kPanelDepth;
+  float* up = gate + kPanelRows * kPanelTokens;
+  sum_panel<Isa>(p.gate, gate);
+  sum_panel<Isa>(p.up, up);
+  for (std::size_t t = 0; t < p.gate.tokens; t += kTile)
+    for (std::size_t r = 0; r < p.gate.rows; ++r) {
+      float* out = p.packed_out + t * padded_depth(p.hidden) + (p.first + r) * kTile;
+      for (std::size_t i = 0; i < kTile; i += Floats::size) {
+        const std::size_t at = r * kPanelTokens + t + i;
+        gated<Isa>(p.act, Floats::load_unaligned(gate + at), Floats::load_unaligned(up + at)).store_unaligned(out + i);
+      }
+    }
 }
 
 }  // namespace carat::cpu

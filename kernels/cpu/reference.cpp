@@ -47,6 +47,26 @@ void panel_product(const Panel& p) noexcept {
   }
 }
 
+double activate(Gate act, double x) {
+  if (act == Gate::silu) return x / (1 + std::exp(-x));
+  return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
+void gated_panel(const GatedPanel& p) noexcept {
+  std::vector<float> gate(p.gate.tokens * p.gate.rows), up(gate.size());
+  const auto multiply = [](Panel panel, std::vector<float>& out) {
+    panel.out = out.data();
+    panel.stride = panel.rows;
+    panel_product(panel);
+  };
+  multiply(p.gate, gate);
+  multiply(p.up, up);
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    const std::size_t t = i / p.gate.rows, r = i % p.gate.rows;
+    p.packed_out[t * padded_depth(p.hidden) + p.first + r] = static_cast<float>(activate(p.act, gate[i]) * up[i]);
+  }
+}
+
 void rms_norm(float* out, const float* x, const float* gain, std::size_t n, float eps) noexcept {
   double squares = 0;
   for (std::size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
@@ -59,17 +79,11 @@ void add(float* x, const float* y, std::size_t n) noexcept {
 }
 
 void silu_gate(float* x, const float* up, std::size_t n) noexcept {
-  for (std::size_t i = 0; i < n; ++i) {
-    const double a = x[i];
-    x[i] = static_cast<float>(a / (1 + std::exp(-a)) * up[i]);
-  }
+  for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<float>(activate(Gate::silu, x[i]) * up[i]);
 }
 
 void gelu_gate(float* x, const float* up, std::size_t n) noexcept {
-  for (std::size_t i = 0; i < n; ++i) {
-    const double a = x[i], u = 0.79788456080286535588 * (a + 0.044715 * a * a * a);
-    x[i] = static_cast<float>(0.5 * a * (1 + std::tanh(u)) * up[i]);
-  }
+  for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<float>(activate(Gate::gelu, x[i]) * up[i]);
 }
 
 void soft_cap(float* x, std::size_t n, float cap) noexcept {
@@ -154,6 +168,7 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
       .tile_tokens = kTile,
       .pack_tile = pack_tile,
       .panel_product = panel_product,
+      .gated_panel = gated_panel,
       .rms_norm = rms_norm,
       .add = add,
       .silu_gate = silu_gate,

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/dtype.h"
+#include "kernels/gate.h"
 
 namespace carat::cpu {
 
@@ -46,12 +47,23 @@ struct Panel {
   std::size_t cols = 0;
   const float* packed = nullptr;  // pack_tile's tiles, back to back
   std::size_t tokens = 0;         // <= kPanelTokens
-  float* out = nullptr;           // [tokens, stride], first column of the slab
+  float* out = nullptr;  // [tokens, stride], first column of the slab
   std::size_t stride = 0;
   float* scratch = nullptr;  // kPanelScratch floats, 64-byte aligned
 };
-// The unpacked slab, and the running sums of [kPanelRows, kPanelTokens].
-inline constexpr std::size_t kPanelScratch = kPanelRows * (kPanelDepth + kPanelTokens);
+
+// The slab of two matrices at once, as the first half of a gated feed-forward network: act(gate) * up goes straight to
+// where the product that follows will read it.
+struct GatedPanel {
+  Panel gate, up;                // `out` and `stride` unused; the same shape, tokens and scratch
+  Gate act = Gate::silu;
+  float* packed_out = nullptr;   // as pack_tile packs [tokens, hidden]
+  bool fine_too = true;          // the next product's weights are in floating point
+  std::size_t hidden = 0, first = 0;  // columns of the input; the slab's first among them
+};
+
+// The unpacked slab, and two sets of running sums of [kPanelRows, kPanelTokens].
+inline constexpr std::size_t kPanelScratch = kPanelRows * (kPanelDepth + 2 * kPanelTokens);
 
 // The cached keys and values of one head, halves, in a ring of `slots` rows `stride` elements apart.
 struct CachedHead {
@@ -116,6 +128,7 @@ struct Table {
   // wants; missing tokens as zeros.
   void (*pack_tile)(const float* x, std::size_t tokens, std::size_t cols, float* out) noexcept;
   void (*panel_product)(const Panel&) noexcept;
+  void (*gated_panel)(const GatedPanel&) noexcept;
 
   void (*rms_norm)(float* out, const float* x, const float* gain, std::size_t n, float eps) noexcept;
   void (*add)(float* x, const float* y, std::size_t n) noexcept;

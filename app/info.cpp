@@ -219,7 +219,8 @@ std::string template_text(std::string_view text) {
 int show_info(const InfoOptions& o, Call& call) {
   const std::string path = o.model.take_path(call.words);
   if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
-  const ModelFile file = open_model_file(path);
+  const ModelSource source = open_source(path, o.model.tokenizer);
+  const ModelFile& file = source.file;
   if (o.chat_template && !o.json) {
     print(template_text(chat_template(file)));
     return kExitDone;
@@ -229,8 +230,8 @@ int show_info(const InfoOptions& o, Call& call) {
   if (o.metadata) report.add("metadata", metadata_facts(file.metadata()));
   if (o.tensors) report.add("tensors", tensor_facts(file));
   if (!file.tensors().empty()) report.add("network", network_facts(file));
-  if (has_tokenizer(file)) {
-    const auto tokenizer = open_tokenizer(file);
+  if (has_tokenizer(source)) {
+    const auto tokenizer = open_tokenizer(source);
     const auto choice = choose_frame(file, *tokenizer);
     report.add("tokenizer", tokenizer_facts(file, *tokenizer, choice));
     report.add("sampling", sampling_facts(default_sampling(file, choice)));

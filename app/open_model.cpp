@@ -7,6 +7,7 @@
 #include "app/log.h"
 #include "engine/error.h"
 #include "engine/file/quote.h"
+#include "engine/file/sbs.h"
 
 namespace carat {
 namespace {
@@ -78,10 +79,14 @@ void drop_tokens_without_row(Vocabulary& vocabulary, const ModelFile& file) {
   shorten(vocabulary.kinds);
 }
 
-Vocabulary read_vocabulary(const ModelFile& file) {
-  const Metadata& metadata = file.metadata();
-  Vocabulary vocabulary;
-  vocabulary.algorithm = read_algorithm(file);
+// The SentencePiece model that is used as it is: one that was named beside the file, or the file's own.
+std::string_view sentencepiece_model(const ModelSource& source) {
+  const auto named = source.tokenizer.bytes();
+  if (!named.empty()) return {reinterpret_cast<const char*>(named.data()), named.size()};
+  return source.file.metadata().text_or(kSentencePieceKey, "");
+}
+
+void read_pieces(Vocabulary& vocabulary, const Metadata& metadata) {
   vocabulary.pre = metadata.text_or(key("pre"), "");
   vocabulary.pieces = metadata.texts(key("tokens"));
   if (metadata.has(key("scores"))) vocabulary.scores = metadata.reals(key("scores"));
@@ -91,6 +96,18 @@ Vocabulary read_vocabulary(const ModelFile& file) {
     }
   }
   if (metadata.has(key("merges"))) vocabulary.merges = metadata.texts(key("merges"));
+}
+
+Vocabulary read_vocabulary(const ModelSource& source) {
+  const ModelFile& file = source.file;
+  const Metadata& metadata = file.metadata();
+  Vocabulary vocabulary;
+  vocabulary.algorithm = read_algorithm(file);
+  vocabulary.sentencepiece_model = sentencepiece_model(source);
+  if (vocabulary.sentencepiece_model.empty()) {
+    if (!metadata.has(key("tokens"))) throw BadFile(file.path() + ": no tokenizer inside; name one with --tokenizer");
+    read_pieces(vocabulary, metadata);
+  }
   read_special_ids(vocabulary, metadata);
   vocabulary.add_bos = optional_flag(metadata, "add_bos_token");
   vocabulary.add_eos = optional_flag(metadata, "add_eos_token");
@@ -102,12 +119,19 @@ Vocabulary read_vocabulary(const ModelFile& file) {
 
 }  // namespace
 
-bool has_tokenizer(const ModelFile& file) { return file.metadata().has(key("model")); }
+ModelSource open_source(const std::string& path, const std::string& tokenizer_path) {
+  ModelFile file = open_model_file(path);
+  return {std::move(file), tokenizer_path.empty() ? MappedFile() : MappedFile::open(tokenizer_path)};
+}
 
-std::unique_ptr<const Tokenizer> open_tokenizer(const ModelFile& file) try {
-  return make_tokenizer(read_vocabulary(file));
+bool has_tokenizer(const ModelSource& source) {
+  return source.file.metadata().has(key("tokens")) || !sentencepiece_model(source).empty();
+}
+
+std::unique_ptr<const Tokenizer> open_tokenizer(const ModelSource& source) try {
+  return make_tokenizer(read_vocabulary(source));
 } catch (const BadVocabulary& e) {  // knows no file
-  throw BadFile(file.path() + ": " + e.what());
+  throw BadFile(source.file.path() + ": " + e.what());
 }
 
 std::string_view chat_template(const ModelFile& file) { return file.metadata().text_or("tokenizer.chat_template", ""); }
@@ -116,16 +140,16 @@ ChatFrame::Choice choose_frame(const ModelFile& file, const Tokenizer& tokenizer
   return ChatFrame::choose(chat_template(file), file.metadata().text_or("general.architecture", ""), tokenizer);
 }
 
-OpenModel open_model(const std::string& path, const BackendOptions& options) {
-  ModelFile file = open_model_file(path);
-  Model model = load_model(file, make_cpu_backend(options));
-  auto tokenizer = open_tokenizer(file);
-  auto frame = choose_frame(file, *tokenizer);
+OpenModel open_model(ModelSource source, const BackendOptions& options) {
+  Model model = load_model(source.file, make_cpu_backend(options));
+  auto tokenizer = open_tokenizer(source);
+  auto frame = choose_frame(source.file, *tokenizer);
+  const std::string& path = source.file.path();
   log_detail(path + ": " + model.config.architecture + ", " + std::to_string(model.config.layers.size()) + " layers; " +
              std::to_string(options.threads) + " threads, " + std::string(model.backend->name()) +
              "; turns: " + std::string(frame.frame.name()));
   for (const std::string& name : model.weights.unused) log_detail(path + ": tensor " + quote(name) + " is not used");
-  return {std::move(file), std::move(model), std::move(tokenizer), std::move(frame)};
+  return {std::move(source), std::move(model), std::move(tokenizer), std::move(frame)};
 }
 
 }  // namespace carat

@@ -18,13 +18,16 @@ constexpr std::int64_t kMaxContext = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxBatch = std::int64_t{1} << 16;
 
 bool names_model(const std::string& word) {
-  return std::filesystem::exists(word) || word.ends_with(".gguf");  // a missing model is for the loader to report
+  // A missing model is for the loader to report.
+  return std::filesystem::exists(word) || word.ends_with(".gguf") || word.ends_with(".sbs");
 }
 
 }  // namespace
 
 void ModelFlags::add_to(CLI::App& app) {
-  add_text(app, "-m,--model,--weights", path, "FILE", "the model, a GGUF file [CARAT_MODEL]");
+  add_text(app, "-m,--model,--weights", path, "FILE", "the model, a GGUF or .sbs file [CARAT_MODEL]");
+  add_text(app, "--tokenizer", tokenizer, "FILE", "the SentencePiece model of an .sbs file that has none inside")
+      ->group(kMore);
 }
 
 std::string ModelFlags::take_path(std::vector<std::string>& words) const {
@@ -40,7 +43,7 @@ std::string ModelFlags::take_path(std::vector<std::string>& words) const {
     words.erase(words.begin());
     return word;
   }
-  if (!has_default) throw BadUsage("no model", "name a GGUF file with -m, or set CARAT_MODEL");
+  if (!has_default) throw BadUsage("no model", "name a model file with -m, or set CARAT_MODEL");
   return set;
 }
 

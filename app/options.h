@@ -16,6 +16,7 @@ namespace carat {
 
 struct ModelFlags {
   std::string path;
+  std::string tokenizer;  // of files that have none inside
 
   void add_to(CLI::App&);
 

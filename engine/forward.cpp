@@ -10,8 +10,6 @@ Scratch::Scratch(const ModelConfig& c, Backend& backend, std::size_t batch, std:
   attended = make(batch, c.heads * c.head_dim);
   k = make(batch, c.kv_heads * c.head_dim);
   v = make(batch, c.kv_heads * c.head_dim);
-  gate = make(batch, c.hidden);
-  up = make(batch, c.hidden);
   logits = make(logit_rows, c.vocabulary);
   for (std::size_t i = 0; i < c.ropes.size(); ++i) rotations.push_back(make(batch, c.rope_dim));
 }
@@ -20,7 +18,7 @@ namespace {
 
 // The first `rows` rows of every activation.
 Scratch narrowed(Scratch s, std::size_t rows) {
-  for (Tensor* tensor : {&s.x, &s.h, &s.q, &s.attended, &s.k, &s.v, &s.gate, &s.up}) tensor->rows = rows;
+  for (Tensor* tensor : {&s.x, &s.h, &s.q, &s.attended, &s.k, &s.v}) tensor->rows = rows;
   for (Tensor& rotation : s.rotations) rotation.rows = rows;
   return s;
 }
@@ -59,9 +57,7 @@ bool forward(const Model& model, const KvCache& cache, Scratch& scratch, std::sp
     b.add(s.x, s.h);
 
     b.rms_norm(s.h, s.x, w.ffn_norm, c.norm_eps);
-    b.matmul(s.h, {{s.gate, w.w_gate}, {s.up, w.w_up}});
-    b.gate(s.gate, s.up, c.gate);
-    b.matmul(s.gate, {{s.h, w.w_down}});
+    b.feed_forward(s.h, s.h, {w.w_gate, w.w_up, w.w_down, c.gate});
     if (present(w.post_ffn_norm)) b.rms_norm(s.h, s.h, w.post_ffn_norm, c.norm_eps);
     b.add(s.x, s.h);
   }

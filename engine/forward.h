@@ -16,7 +16,6 @@ struct Scratch {
   Tensor x, h;                    // [batch, width]: the residual stream, and a branch of it
   Tensor q, attended;             // [batch, heads * head_dim]
   Tensor k, v;                    // [batch, kv_heads * head_dim]
-  Tensor gate, up;                // [batch, hidden]
   Tensor logits;                  // [logit_rows, vocabulary]
   std::vector<Tensor> rotations;  // of each rope: [batch, rope_dim]
 };

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/gate.h"
 #include "kernels/tensor.h"
 
 namespace carat {
@@ -27,9 +28,6 @@ struct Rows {
 // Which elements of a head a rotation pairs: (2i, 2i + 1), or (i, i + dim / 2).
 enum class RopeStyle : std::uint8_t { adjacent, halves };
 
-// The activation of a gated feed-forward network. gelu is the tanh approximation (Hendrycks & Gimpel, 2016).
-enum class Gate : std::uint8_t { silu, gelu };
-
 // The keys and values of one layer, f16 [sequences * slots, kv_heads * head_dim]. Position p of sequence s lies in
 // row s * slots + p % slots: where slots is smaller than the context, the layer is a ring and has a window.
 struct KvLayer {
@@ -48,6 +46,13 @@ struct AttentionShape {
 struct Product {
   Tensor out;
   const Tensor& w;
+};
+
+// A gated feed-forward network (Shazeer, 2020): w_down (act(w_gate x) * w_up x).
+struct FeedForward {
+  const Tensor &w_gate, &w_up;  // [hidden, width]
+  const Tensor& w_down;         // [width, hidden]
+  Gate act = Gate::silu;
 };
 
 // Memory and arithmetic of one device. Activations are f32 [tokens, width]. Calls run in program order and may run
@@ -74,8 +79,8 @@ class Backend {
   virtual void matmul(const Tensor& x, std::initializer_list<Product>) = 0;
   // x += y; a y of one row is added to every row.
   virtual void add(Tensor x, const Tensor& y) = 0;
-  // x = act(x) * up.
-  virtual void gate(Tensor x, const Tensor& up, Gate) = 0;
+  // out [tokens, width] of x [tokens, width]; `out` may be `x`.
+  virtual void feed_forward(Tensor out, const Tensor& x, const FeedForward&) = 0;
   // The rotations of each row's position: out [tokens, 2 * frequencies], pairs (cos, sin) of position * frequency.
   virtual void rotations(Tensor out, const Tensor& frequencies, const Rows&) = 0;
   // Rotates the first rotations.cols elements of every head of x (Su et al., 2021).

@@ -11,10 +11,10 @@ namespace carat::cpu {
 
 namespace {
 
-// Up to this many tokens, each weight row meets them one by one; from there on, unpacking panels pays.
-constexpr std::size_t kRowTokens = 3;
 // Rows of weights in one task of decoding: small enough that both threads end together.
 constexpr std::size_t kTaskRows = 32;
+// Positions of the cache in one task of decoding.
+constexpr std::size_t kSegment = 512;
 
 float* floats(const Tensor& tensor) { return static_cast<float*>(tensor.where); }
 float* row(const Tensor& tensor, std::size_t r) { return floats(tensor) + r * tensor.cols; }
@@ -39,6 +39,9 @@ Slab slab(std::initializer_list<Product> products, std::size_t task_rows, std::s
   return {product, first, std::min(task_rows, product->w.rows - first)};
 }
 
+// Whether weights deserve products finer than bf16: those stored in 16 bits and more.
+bool keeps_more_than_bf16(DType dtype) { return info(dtype).bytes >= 2 * info(dtype).block; }
+
 template <class T>
 void grow(std::vector<T>& scratch, std::size_t size) {
   if (scratch.size() < size) scratch.resize(size);
@@ -50,18 +53,28 @@ Arena::~Arena() {
   for (const Piece& piece : pieces_) munmap(piece.at, piece.bytes);
 }
 
-void* Arena::take(std::size_t bytes) {
+void* Arena::take(std::size_t bytes, Pages pages) {
   bytes = std::max<std::size_t>(bytes, 1);
   pieces_.reserve(pieces_.size() + 1);
   void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) throw std::bad_alloc();
+  if (pages == Pages::large) madvise(at, bytes, MADV_HUGEPAGE);
   pieces_.push_back({at, bytes});
   return at;
 }
 
+void AlignedFloats::grow(std::size_t size) {
+  if (size <= size_) return;
+  arena_ = std::make_unique<Arena>();
+  floats_ = static_cast<float*>(arena_->take(size * sizeof(float), Arena::Pages::large));
+  size_ = size;
+}
+
 Tensor CpuBackend::make(DType dtype, std::size_t rows, std::size_t cols) {
   Tensor tensor{dtype, rows, cols, nullptr};
-  tensor.where = arena_.take(byte_size(tensor));
+  // Activations are walked column by column, where small pages cost a walk each; a cache is committed as it fills.
+  const bool is_cache = dtype == DType::f16;
+  tensor.where = arena_.take(byte_size(tensor), is_cache ? Arena::Pages::small : Arena::Pages::large);
   return tensor;
 }
 
@@ -90,19 +103,35 @@ void CpuBackend::rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float
 
 void CpuBackend::matmul(const Tensor& x, std::initializer_list<Product> products) {
   if (x.rows <= kRowTokens) return multiply_rows(x, products);
-  for (std::size_t first = 0; first < x.rows; first += kPanelTokens)
-    multiply_panels(x, first, std::min(kPanelTokens, x.rows - first), products);
+  for (std::size_t first = 0; first < x.rows; first += kPanelTokens) {
+    const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
+    pack(x, first, tokens);
+    multiply_panels(scratch_.packed, first, tokens, products);
+  }
 }
 
-void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> products) {
+void CpuBackend::feed_forward(Tensor out, const Tensor& x, const FeedForward& f) {
+  if (x.rows <= kRowTokens) {
+    scratch_.hidden.grow(kRowTokens * f.w_gate.rows);
+    const Tensor hidden{DType::f32, x.rows, f.w_gate.rows, scratch_.hidden.data()};
+    gate_rows(hidden, x, f);
+    return multiply_rows(hidden, {{out, f.w_down}});
+  }
+  for (std::size_t first = 0; first < x.rows; first += kPanelTokens) {
+    const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
+    pack(x, first, tokens);
+    gate_panels(tokens, f);
+    multiply_panels(scratch_.packed_hidden, first, tokens, {{out, f.w_down}});
+  }
+}
+
+CpuBackend::RowTokens CpuBackend::quantise(const Tensor& x, bool quantised) {
   const std::size_t groups = x.cols / kGroup;
-  const bool quantised =
-      std::any_of(products.begin(), products.end(), [](const Product& p) { return is_quantised(p.w.dtype); });
   grow(scratch_.q, kRowTokens * x.cols);
   grow(scratch_.scale, kRowTokens * groups);
   grow(scratch_.sum, kRowTokens * groups);
   grow(scratch_.half_sum, kRowTokens * groups * 2);
-  Activation tokens[kRowTokens];
+  RowTokens tokens;
   for (std::size_t t = 0; t < x.rows; ++t) {
     float *scale = scratch_.scale.data() + t * groups, *sum = scratch_.sum.data() + t * groups;
     float* half_sum = scratch_.half_sum.data() + t * groups * 2;
@@ -110,56 +139,107 @@ void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> p
     if (quantised) table_.quantize_activation(row(x, t), x.cols, q, scale, sum, half_sum);
     tokens[t] = {row(x, t), q, scale, sum, half_sum};
   }
+  return tokens;
+}
+
+void CpuBackend::multiply_slab(const Tensor& w, std::size_t first, std::size_t rows, const Activation& token,
+                               float* out) const {
+  const std::byte* from = bytes(w) + first * row_bytes(w.dtype, w.cols);
+  table_.row_products[static_cast<std::size_t>(w.dtype)](from, rows, w.cols, token, out);
+  if (w.scale != 1) table_.scale(out, rows, w.scale);
+}
+
+void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> products) {
+  const bool quantised =
+      std::any_of(products.begin(), products.end(), [](const Product& p) { return is_quantised(p.w.dtype); });
+  const RowTokens tokens = quantise(x, quantised);
   pool_.for_each(slab_count(products, kTaskRows), [&](std::size_t task, std::size_t) {
     const auto [product, first, rows] = slab(products, kTaskRows, task);
-    const Tensor& w = product->w;
-    const std::byte* from = bytes(w) + first * row_bytes(w.dtype, w.cols);
+    for (std::size_t t = 0; t < x.rows; ++t)
+      multiply_slab(product->w, first, rows, tokens[t], row(product->out, t) + first);
+  });
+}
+
+// Gate, up and the activation of a slab in one task, while it is in the first-level cache.
+void CpuBackend::gate_rows(Tensor hidden, const Tensor& x, const FeedForward& f) {
+  const RowTokens tokens = quantise(x, is_quantised(f.w_gate.dtype) || is_quantised(f.w_up.dtype));
+  const auto act = f.act == Gate::silu ? table_.silu_gate : table_.gelu_gate;
+  pool_.for_each(parts(hidden.cols, kTaskRows), [&](std::size_t task, std::size_t) {
+    const std::size_t first = task * kTaskRows, rows = std::min(kTaskRows, hidden.cols - first);
     for (std::size_t t = 0; t < x.rows; ++t) {
-      float* out = row(product->out, t) + first;
-      table_.row_products[static_cast<std::size_t>(w.dtype)](from, rows, w.cols, tokens[t], out);
-      if (w.scale != 1) table_.scale(out, rows, w.scale);
+      float up[kTaskRows];
+      multiply_slab(f.w_gate, first, rows, tokens[t], row(hidden, t) + first);
+      multiply_slab(f.w_up, first, rows, tokens[t], up);
+      act(row(hidden, t) + first, up, rows);
     }
   });
 }
 
-void CpuBackend::multiply_panels(const Tensor& x, std::size_t first, std::size_t tokens,
-                                 std::initializer_list<Product> products) {
+void CpuBackend::pack(const Tensor& x, std::size_t first, std::size_t tokens) {
   const std::size_t tile = table_.tile_tokens, tiles = parts(tokens, tile);
-  grow(scratch_.packed, tiles * tile * x.cols);
-  grow(scratch_.panels, pool_.threads() * kPanelScratch);
+  const std::size_t tile_floats = tile * padded_depth(x.cols);
+  scratch_.packed.grow(tiles * tile_floats);
   pool_.for_each(tiles, [&](std::size_t i, std::size_t) {
     const std::size_t count = std::min(tile, tokens - i * tile);
-    table_.pack_tile(row(x, first + i * tile), count, x.cols, &scratch_.packed[i * tile * x.cols]);
+    table_.pack_tile(row(x, first + i * tile), count, x.cols, scratch_.packed.data() + i * tile_floats);
   });
+}
+
+Panel CpuBackend::panel(const Tensor& w, std::size_t first, std::size_t rows, const AlignedFloats& packed,
+                        std::size_t tokens, std::size_t thread) {
+  Panel panel;
+  panel.row_bytes = row_bytes(w.dtype, w.cols);
+  panel.bytes_per_256 = row_bytes(w.dtype, 256);
+  panel.exact = keeps_more_than_bf16(w.dtype);
+  panel.scale = w.scale;
+  panel.w = bytes(w) + first * panel.row_bytes;
+  panel.unpack = table_.dequantize[static_cast<std::size_t>(w.dtype)];
+  panel.unpack_tiles = table_.unpack_tiles[static_cast<std::size_t>(w.dtype)];
+  panel.rows = rows;
+  panel.cols = w.cols;
+  panel.packed = packed.data();
+  panel.tokens = tokens;
+  panel.scratch = scratch_.panels.data() + thread * kPanelScratch;
+  return panel;
+}
+
+void CpuBackend::multiply_panels(const AlignedFloats& packed, std::size_t first, std::size_t tokens,
+                                 std::initializer_list<Product> products) {
+  scratch_.panels.grow(pool_.threads() * kPanelScratch);
   pool_.for_each(slab_count(products, kPanelRows), [&](std::size_t task, std::size_t thread) {
     const auto [product, from, rows] = slab(products, kPanelRows, task);
-    const Tensor& w = product->w;
-    Panel panel;
-    panel.row_bytes = row_bytes(w.dtype, w.cols);
-    panel.slice_bytes = row_bytes(w.dtype, kPanelDepth);
-    panel.w = bytes(w) + from * panel.row_bytes;
-    panel.unpack = table_.dequantize[static_cast<std::size_t>(w.dtype)];
-    panel.rows = rows;
-    panel.cols = w.cols;
-    panel.packed = scratch_.packed.data();
-    panel.tokens = tokens;
-    panel.out = row(product->out, first) + from;
-    panel.stride = product->out.cols;
-    panel.scratch = &scratch_.panels[thread * kPanelScratch];
-    table_.panel_product(panel);
-    if (w.scale == 1) return;
-    for (std::size_t t = 0; t < tokens; ++t) table_.scale(row(product->out, first + t) + from, rows, w.scale);
+    Panel p = panel(product->w, from, rows, packed, tokens, thread);
+    p.out = row(product->out, first) + from;
+    p.stride = product->out.cols;
+    table_.panel_product(p);
+    if (p.scale == 1) return;
+    for (std::size_t t = 0; t < tokens; ++t) table_.scale(row(product->out, first + t) + from, rows, p.scale);
+  });
+}
+
+void CpuBackend::gate_panels(std::size_t tokens, const FeedForward& f) {
+  const std::size_t hidden = f.w_gate.rows,
+                    floats = parts(tokens, table_.tile_tokens) * table_.tile_tokens * padded_depth(hidden);
+  scratch_.panels.grow(pool_.threads() * kPanelScratch);
+  scratch_.packed_hidden.grow(floats);
+  if (hidden != padded_depth(hidden)) std::fill_n(scratch_.packed_hidden.data(), floats, 0.0f);
+  pool_.for_each(parts(hidden, kPanelRows), [&](std::size_t task, std::size_t thread) {
+    const std::size_t first = task * kPanelRows, rows = std::min(kPanelRows, hidden - first);
+    GatedPanel p;
+    p.gate = panel(f.w_gate, first, rows, scratch_.packed, tokens, thread);
+    p.up = panel(f.w_up, first, rows, scratch_.packed, tokens, thread);
+    p.act = f.act;
+    p.packed_out = scratch_.packed_hidden.data();
+    p.fine_too = keeps_more_than_bf16(f.w_down.dtype);
+    p.hidden = hidden;
+    p.first = first;
+    table_.gated_panel(p);
   });
 }
 
 void CpuBackend::add(Tensor x, const Tensor& y) {
   pool_.for_each(x.rows,
                  [&](std::size_t r, std::size_t) { table_.add(row(x, r), row(y, y.rows == 1 ? 0 : r), x.cols); });
-}
-
-void CpuBackend::gate(Tensor x, const Tensor& up, Gate kind) {
-  const auto act = kind == Gate::silu ? table_.silu_gate : table_.gelu_gate;
-  pool_.for_each(x.rows, [&](std::size_t r, std::size_t) { act(row(x, r), row(up, r), x.cols); });
 }
 
 void CpuBackend::rotations(Tensor out, const Tensor& frequencies, const Rows& rows) {
@@ -190,28 +270,102 @@ void CpuBackend::store(const KvLayer& layer, const Tensor& k, const Tensor& v, c
   }
 }
 
+namespace {
+
+CachedHead cached_head(const KvLayer& layer, std::size_t sequence, std::size_t kv_head, std::size_t head_dim) {
+  const std::size_t at = sequence * layer.slots * layer.k.cols + kv_head * head_dim;
+  return {static_cast<const std::uint16_t*>(layer.k.where) + at, static_cast<const std::uint16_t*>(layer.v.where) + at,
+          layer.k.cols, layer.slots, head_dim};
+}
+
+std::size_t first_seen(std::size_t position, std::size_t window) {
+  return window > 0 && position + 1 > window ? position + 1 - window : 0;
+}
+
+}  // namespace
+
 void CpuBackend::attend(Tensor out, const Tensor& q, const KvLayer& layer, const Rows& rows,
                         const AttentionShape& shape) {
+  std::size_t first = 0;
+  while (first < rows.size()) {  // rows of one sequence stand together
+    std::size_t end = first + 1;
+    while (end < rows.size() && rows.sequence[end] == rows.sequence[first]) ++end;
+    if (end - first > kRowTokens)
+      attend_blocks(out, q, layer, rows, first, end, shape);
+    else
+      for (std::size_t r = first; r < end; ++r) attend_row(out, q, layer, rows, r, shape);
+    first = end;
+  }
+}
+
+// A prompt: blocks of tokens, each with the query heads that share a cached head.
+void CpuBackend::attend_blocks(const Tensor& out, const Tensor& q, const KvLayer& layer, const Rows& rows,
+                               std::size_t first, std::size_t end, const AttentionShape& shape) {
   const std::size_t group = shape.heads / shape.kv_heads;
-  pool_.for_each(rows.size() * shape.heads, [&](std::size_t task, std::size_t) {
-    const std::size_t r = task / shape.heads, head = task % shape.heads;
-    const auto sequence = static_cast<std::size_t>(rows.sequence[r]),
-               position = static_cast<std::size_t>(rows.position[r]);
-    const std::size_t at = sequence * layer.slots * layer.k.cols + head / group * shape.head_dim;
-    Attention a;
-    a.q = row(q, r) + head * shape.head_dim;
-    a.k = static_cast<const std::uint16_t*>(layer.k.where) + at;
-    a.v = static_cast<const std::uint16_t*>(layer.v.where) + at;
-    a.stride = layer.k.cols;
-    a.slots = layer.slots;
-    a.first = shape.window > 0 && position + 1 > shape.window ? position + 1 - shape.window : 0;
-    a.last = position;
-    a.head_dim = shape.head_dim;
+  const std::size_t queries = std::min(group, kAttentionRows), parts_of_group = parts(group, queries);
+  const std::size_t tokens = kAttentionRows / queries, blocks = parts(end - first, tokens);
+  const std::size_t scratch = attention_scratch(shape.head_dim);
+  scratch_.panels.grow(pool_.threads() * scratch);
+  pool_.for_each(blocks * shape.kv_heads * parts_of_group, [&](std::size_t task, std::size_t thread) {
+    const std::size_t block = task / (shape.kv_heads * parts_of_group), rest = task % (shape.kv_heads * parts_of_group);
+    const std::size_t kv_head = rest / parts_of_group, part = rest % parts_of_group, row_at = first + block * tokens;
+    const std::size_t head = kv_head * group + part * queries;
+    BlockAttention a;
+    a.cached = cached_head(layer, static_cast<std::size_t>(rows.sequence[first]), kv_head, shape.head_dim);
+    a.q = row(q, row_at) + head * shape.head_dim;
+    a.q_stride = q.cols;
+    a.tokens = std::min(tokens, end - row_at);
+    a.queries = std::min(queries, group - part * queries);
+    a.position = static_cast<std::size_t>(rows.position[row_at]);
+    a.window = shape.window;
     a.scale = shape.scale;
     a.soft_cap = shape.soft_cap;
-    a.out = row(out, r) + head * shape.head_dim;
+    a.out = row(out, row_at) + head * shape.head_dim;
+    a.scratch = scratch_.panels.data() + thread * scratch;
+    table_.attend_block(a);
+  });
+}
+
+// One token: every cached head in segments of positions, so that all threads have work however few heads there are.
+void CpuBackend::attend_row(const Tensor& out, const Tensor& q, const KvLayer& layer, const Rows& rows, std::size_t r,
+                            const AttentionShape& shape) {
+  const std::size_t group = shape.heads / shape.kv_heads, dim = shape.head_dim;
+  const auto last = static_cast<std::size_t>(rows.position[r]);
+  const std::size_t first = first_seen(last, shape.window), segments = parts(last + 1 - first, kSegment);
+  grow(scratch_.partial, segments * shape.heads * dim);
+  grow(scratch_.softmax, segments * shape.heads);
+  pool_.for_each(segments * shape.kv_heads, [&](std::size_t task, std::size_t) {
+    const std::size_t segment = task / shape.kv_heads, head = task % shape.kv_heads * group;
+    Attention a;
+    a.cached = cached_head(layer, static_cast<std::size_t>(rows.sequence[r]), task % shape.kv_heads, dim);
+    a.q = row(q, r) + head * dim;
+    a.queries = group;
+    a.first = first + segment * kSegment;
+    a.last = std::min(last, a.first + kSegment - 1);
+    a.scale = shape.scale;
+    a.soft_cap = shape.soft_cap;
+    a.out = &scratch_.partial[(segment * shape.heads + head) * dim];
+    a.softmax = &scratch_.softmax[segment * shape.heads + head];
     table_.attend(a);
   });
+  for (std::size_t head = 0; head < shape.heads; ++head) merge_segments(row(out, r), head, segments, shape);
+}
+
+// The segments of one head, brought to one maximum, summed and divided.
+void CpuBackend::merge_segments(float* out, std::size_t head, std::size_t segments, const AttentionShape& shape) {
+  float largest = scratch_.softmax[head].largest, sum = 0;
+  for (std::size_t s = 1; s < segments; ++s)
+    largest = std::max(largest, scratch_.softmax[s * shape.heads + head].largest);
+  float* to = out + head * shape.head_dim;
+  std::fill_n(to, shape.head_dim, 0.0f);
+  for (std::size_t s = 0; s < segments; ++s) {
+    const RunningSoftmax& part = scratch_.softmax[s * shape.heads + head];
+    const float weight = std::exp(part.largest - largest);
+    const float* from = &scratch_.partial[(s * shape.heads + head) * shape.head_dim];
+    for (std::size_t d = 0; d < shape.head_dim; ++d) to[d] += weight * from[d];
+    sum += weight * part.sum;
+  }
+  table_.scale(to, shape.head_dim, 1 / sum);
 }
 
 void CpuBackend::soft_cap(Tensor x, float cap) {

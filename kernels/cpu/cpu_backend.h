@@ -1,5 +1,7 @@
 // The CPU as a backend: one row of kernels, one crew of threads, weights where they lie in the file's mapping.
 #pragma once
+#include <array>
+#include <memory>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -15,8 +17,9 @@ class Arena {
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
+  enum class Pages : std::uint8_t { small, large };
   // 64-byte aligned. Throws std::bad_alloc.
-  void* take(std::size_t bytes);
+  void* take(std::size_t bytes, Pages pages);
 
  private:
   struct Piece {
@@ -24,6 +27,19 @@ class Arena {
     std::size_t bytes;
   };
   std::vector<Piece> pieces_;
+};
+
+// Scratch of its own pages, which large steps walk across.
+class AlignedFloats {
+ public:
+  // At least `size` of them; what was in them is lost when they grow. Throws std::bad_alloc.
+  void grow(std::size_t size);
+  float* data() const { return floats_; }
+
+ private:
+  std::unique_ptr<Arena> arena_;
+  float* floats_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 class CpuBackend final : public Backend {
@@ -38,7 +54,7 @@ class CpuBackend final : public Backend {
   void rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float eps) override;
   void matmul(const Tensor& x, std::initializer_list<Product>) override;
   void add(Tensor x, const Tensor& y) override;
-  void gate(Tensor x, const Tensor& up, Gate) override;
+  void feed_forward(Tensor out, const Tensor& x, const FeedForward&) override;
   void rotations(Tensor out, const Tensor& frequencies, const Rows&) override;
   void rope(Tensor x, std::size_t head_dim, const Tensor& rotations, RopeStyle) override;
   void store(const KvLayer&, const Tensor& k, const Tensor& v, const Rows&) override;
@@ -46,16 +62,40 @@ class CpuBackend final : public Backend {
   void soft_cap(Tensor x, float cap) override;
 
  private:
+  // Up to this many tokens, each weight row meets them one by one; from there on, unpacking panels pays.
+  static constexpr std::size_t kRowTokens = 3;
+  using RowTokens = std::array<Activation, kRowTokens>;
+
   // Scratch that grows to the largest shape seen, so that no step after the first of its shape allocates.
   struct Scratch {
     std::vector<std::int16_t> q;
     std::vector<float> scale, sum, half_sum;
-    std::vector<float> packed;
-    std::vector<float> panels;  // kPanelScratch for each thread
+    std::vector<float> partial;           // attention of one token, by segment and head
+    std::vector<RunningSoftmax> softmax;  // likewise
+    AlignedFloats packed, packed_hidden;
+    AlignedFloats hidden;  // [kRowTokens, hidden]
+    AlignedFloats panels;  // of each thread: kPanelScratch, or a block of attention
   };
 
+  RowTokens quantise(const Tensor& x, bool quantised);
+  void multiply_slab(const Tensor& w, std::size_t first, std::size_t rows, const Activation& token, float* out) const;
   void multiply_rows(const Tensor& x, std::initializer_list<Product>);
-  void multiply_panels(const Tensor& x, std::size_t first, std::size_t tokens, std::initializer_list<Product>);
+  // Tokens [first, first + tokens) of x, in tiles.
+  void pack(const Tensor& x, std::size_t first, std::size_t tokens);
+  // The packed tokens, which are rows `first` on of every `out`.
+  void multiply_panels(const AlignedFloats& packed, std::size_t first, std::size_t tokens,
+                       std::initializer_list<Product>);
+  // From packed tokens to packed hidden activations.
+  void gate_panels(std::size_t tokens, const FeedForward&);
+  void gate_rows(Tensor hidden, const Tensor& x, const FeedForward&);
+  Panel panel(const Tensor& w, std::size_t first, std::size_t rows, const AlignedFloats& packed, std::size_t tokens,
+              std::size_t thread);
+
+  void attend_blocks(const Tensor& out, const Tensor& q, const KvLayer&, const Rows&, std::size_t first,
+                     std::size_t end, const AttentionShape&);
+  void attend_row(const Tensor& out, const Tensor& q, const KvLayer&, const Rows&, std::size_t r,
+                  const AttentionShape&);
+  void merge_segments(float* out, std::size_t head, std::size_t segments, const AttentionShape&);
 
   const Table& table_;
   ThreadPool pool_;

@@ -10,6 +10,7 @@ std::span<const Table* const> usable() {
   static const std::vector<const Table*> tables = [] {
     const Features features = detect();
     std::vector<const Table*> found;
+    if (features.amx) found.push_back(&kAmx);
     if (features.avx512vnni) found.push_back(&kAvx512Vnni);
     if (features.avx2) found.push_back(&kAvx2);
     found.push_back(&kBaseline);

@@ -1,6 +1,7 @@
 // The parts of a layer that touch each activation once: norms, gates, caps, rotations.
 #pragma once
 #include "kernels/cpu/ops_x86.h"
+#include "kernels/gate.h"
 
 namespace carat::cpu {
 
@@ -31,19 +32,33 @@ inline vec<float, Isa> sigmoid(vec<float, Isa> x) noexcept {
 }
 
 template <class Isa>
-inline void silu_gate(float* x, const float* up, std::size_t n) noexcept {
-  using Floats = vec<float, Isa>;
-  each_register<Isa>(x, up, n, [](Floats a, Floats b) { return a * sigmoid<Isa>(a) * b; });
+inline vec<float, Isa> silu(vec<float, Isa> x) noexcept {
+  return x * sigmoid<Isa>(x);
 }
 
 // 0.5 x (1 + tanh(u)) = x * sigmoid(2u), with u = sqrt(2 / pi) (x + 0.044715 x^3).
 template <class Isa>
+inline vec<float, Isa> gelu(vec<float, Isa> x) noexcept {
+  using Floats = vec<float, Isa>;
+  const Floats u = Floats(0.7978845608f) * x * (Floats(1.0f) + Floats(0.044715f) * x * x);
+  return x * sigmoid<Isa>(u + u);
+}
+
+template <class Isa>
+inline vec<float, Isa> gated(Gate act, vec<float, Isa> x, vec<float, Isa> up) noexcept {
+  return (act == Gate::silu ? silu<Isa>(x) : gelu<Isa>(x)) * up;
+}
+
+template <class Isa>
+inline void silu_gate(float* x, const float* up, std::size_t n) noexcept {
+  using Floats = vec<float, Isa>;
+  each_register<Isa>(x, up, n, [](Floats a, Floats b) { return silu<Isa>(a) * b; });
+}
+
+template <class Isa>
 inline void gelu_gate(float* x, const float* up, std::size_t n) noexcept {
   using Floats = vec<float, Isa>;
-  each_register<Isa>(x, up, n, [](Floats a, Floats b) {
-    const Floats u = Floats(0.7978845608f) * a * (Floats(1.0f) + Floats(0.044715f) * a * a);
-    return a * sigmoid<Isa>(u + u) * b;
-  });
+  each_register<Isa>(x, up, n, [](Floats a, Floats b) { return gelu<Isa>(a) * b; });
 }
 
 template <class Isa>

@@ -26,6 +26,8 @@ struct Avx512Vnni {
   static constexpr std::size_t panel_rows = 12;
 };
 
+struct Amx : Avx512Vnni {};  // the same registers, and tiles for panels
+
 template <class T, class Isa>
 using vec = xsimd::batch<T, typename Isa::wide>;
 template <class T, class Isa>

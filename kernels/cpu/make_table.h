@@ -9,12 +9,14 @@ template <class Isa, class Read>
 constexpr void set_float(Table& table, DType dtype) noexcept {
   table.row_products[static_cast<std::size_t>(dtype)] = float_row_products<Isa, Read>;
   table.dequantize[static_cast<std::size_t>(dtype)] = unpack_floats<Isa, Read>;
+  table.unpack_tiles[static_cast<std::size_t>(dtype)] = TilePanels<Isa>::template floats<Read>;
 }
 
 template <class Isa, class Block>
 constexpr void set_blocks(Table& table, DType dtype) noexcept {
   table.row_products[static_cast<std::size_t>(dtype)] = quantized_row_products<Isa, Block>;
   table.dequantize[static_cast<std::size_t>(dtype)] = unpack_blocks<Isa, Block>;
+  table.unpack_tiles[static_cast<std::size_t>(dtype)] = TilePanels<Isa>::template blocks<Block>;
 }
 
 template <class Isa>
@@ -41,6 +43,8 @@ constexpr Table make_table(const char* name) noexcept {
   table.tile_tokens = kTileTokens<Isa>;
   table.pack_tile = pack_tile<Isa>;
   table.panel_product = multiply_panel<Isa>;
+  table.gated_panel = multiply_gated_panel<Isa>;
+  TilePanels<Isa>::replace_panels(table);
   table.rms_norm = rms_norm<Isa>;
   table.add = add<Isa>;
   table.silu_gate = silu_gate<Isa>;
@@ -51,6 +55,7 @@ constexpr Table make_table(const char* name) noexcept {
   table.rope_halves = rope_halves<Isa>;
   table.to_half = to_half<Isa>;
   table.attend = attend<Isa>;
+  table.attend_block = attend_block<Isa>;
   return table;
 }
 

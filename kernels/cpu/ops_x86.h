@@ -150,7 +150,7 @@ inline void look_up_nibbles(const std::uint8_t* from, const std::int8_t (&table)
 template <class Isa>
 inline narrow_vec<std::int32_t, Isa> dot(narrow_vec<std::int32_t, Isa> sums, const Int16x16<Isa>& a,
                                          const Int16x16<Isa>& b) noexcept {
-  if constexpr (std::is_same_v<Isa, Avx512Vnni>) {
+  if constexpr (std::is_base_of_v<Avx512Vnni, Isa>) {
     const __m256i from = sums, left = a.part[0], right = b.part[0];  // g++ has a macro here that does not convert
     return _mm256_dpwssd_epi32(from, left, right);
   } else if constexpr (kNarrowIs256<Isa>) {

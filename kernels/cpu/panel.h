@@ -1,5 +1,6 @@
 // Weights times many tokens (prefill): a slab of rows is unpacked once and meets every token while it is in cache.
 #pragma once
+#include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/unpack.h"
 
@@ -15,51 +16,96 @@ inline void pack_tile(const float* x, std::size_t tokens, std::size_t cols, floa
     for (std::size_t k = 0; k < cols; ++k) out[k * kTile + t] = t < tokens ? x[t * cols + k] : 0.0f;
 }
 
-// `rows` rows of unpacked weights, `w_stride` apart, times one tile over `depth`; added to `sums` unless `first`.
-// Each sum is one chain over the depth, so it does not depend on how rows and tokens are cut.
+// sums [rows, kTileTokens] (+)= a [rows, depth] * tile [depth, kTileTokens], each with its stride; `first`: the sums
+// begin at zero. Each sum is one chain over the depth, so it does not depend on how rows and tokens are cut.
 template <class Isa, std::size_t rows>
-inline void multiply_tile(const float* w, const float* tile, std::size_t depth, float* sums, bool first) noexcept {
+inline void multiply_tile(const float* a, std::size_t a_stride, const float* tile, std::size_t tile_stride,
+                          std::size_t depth, float* sums, std::size_t sums_stride, bool first) noexcept {
   using Floats = vec<float, Isa>;
-  constexpr std::size_t kTile = kTileTokens<Isa>;
   Floats sum[rows][2];
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t i = 0; i < 2; ++i)
-      sum[r][i] = first ? Floats(0.0f) : Floats::load_unaligned(sums + r * kPanelTokens + i * Floats::size);
+      sum[r][i] = first ? Floats(0.0f) : Floats::load_unaligned(sums + r * sums_stride + i * Floats::size);
   for (std::size_t k = 0; k < depth; ++k) {
-    const Floats x0 = Floats::load_unaligned(tile + k * kTile);
-    const Floats x1 = Floats::load_unaligned(tile + k * kTile + Floats::size);
+    const Floats x0 = Floats::load_unaligned(tile + k * tile_stride);
+    const Floats x1 = Floats::load_unaligned(tile + k * tile_stride + Floats::size);
 #pragma GCC unroll 12
     for (std::size_t r = 0; r < rows; ++r) {
-      const Floats weight(w[r * kPanelDepth + k]);
+      const Floats weight(a[r * a_stride + k]);
       sum[r][0] = multiply_add(weight, x0, sum[r][0]);
       sum[r][1] = multiply_add(weight, x1, sum[r][1]);
     }
   }
   for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t i = 0; i < 2; ++i) sum[r][i].store_unaligned(sums + r * kPanelTokens + i * Floats::size);
+    for (std::size_t i = 0; i < 2; ++i) sum[r][i].store_unaligned(sums + r * sums_stride + i * Floats::size);
+}
+
+// The same for any number of rows.
+template <class Isa>
+inline void multiply_rows(const float* a, std::size_t a_stride, std::size_t rows, const float* tile,
+                          std::size_t tile_stride, std::size_t depth, float* sums, std::size_t sums_stride,
+                          bool first) noexcept {
+  std::size_t r = 0;
+  for (; r + Isa::panel_rows <= rows; r += Isa::panel_rows)
+    multiply_tile<Isa, Isa::panel_rows>(a + r * a_stride, a_stride, tile, tile_stride, depth, sums + r * sums_stride,
+                                        sums_stride, first);
+  for (; r < rows; ++r)
+    multiply_tile<Isa, 1>(a + r * a_stride, a_stride, tile, tile_stride, depth, sums + r * sums_stride, sums_stride,
+                          first);
+}
+
+// sums [kPanelRows, kPanelTokens] = the slab times every token.
+template <class Isa>
+inline void sum_panel(const Panel& p, float* sums) noexcept {
+  constexpr std::size_t kTile = kTileTokens<Isa>;
+  float* weights = p.scratch;
+  for (std::size_t k = 0; k < p.cols; k += kPanelDepth) {
+    const std::size_t depth = p.cols - k < kPanelDepth ? p.cols - k : kPanelDepth;
+    for (std::size_t r = 0; r < p.rows; ++r)
+      p.unpack(p.w + r * p.row_bytes + k / 256 * p.bytes_per_256, weights + r * kPanelDepth, depth);
+    for (std::size_t t = 0; t < p.tokens; t += kTile) {
+      const float* tile = p.packed + t * padded_depth(p.cols) + k * kTile;
+      multiply_rows<Isa>(weights, kPanelDepth, p.rows, tile, kTile, depth, sums + t, kPanelTokens, k == 0);
+    }
+  }
 }
 
 template <class Isa>
 inline void multiply_panel(const Panel& p) noexcept {
-  constexpr std::size_t kTile = kTileTokens<Isa>;
-  float* weights = p.scratch;
   float* sums = p.scratch + kPanelRows * kPanelDepth;
-  for (std::size_t k = 0; k < p.cols; k += kPanelDepth) {
-    const std::size_t depth = p.cols - k < kPanelDepth ? p.cols - k : kPanelDepth;
-    for (std::size_t r = 0; r < p.rows; ++r)
-      p.unpack(p.w + r * p.row_bytes + k / kPanelDepth * p.slice_bytes, weights + r * kPanelDepth, depth);
-    for (std::size_t t = 0; t < p.tokens; t += kTile) {
-      const float* tile = p.packed + t * p.cols + k * kTile;
-      std::size_t r = 0;
-      for (; r + Isa::panel_rows <= p.rows; r += Isa::panel_rows)
-        multiply_tile<Isa, Isa::panel_rows>(weights + r * kPanelDepth, tile, depth, sums + r * kPanelTokens + t,
-                                            k == 0);
-      for (; r < p.rows; ++r)
-        multiply_tile<Isa, 1>(weights + r * kPanelDepth, tile, depth, sums + r * kPanelTokens + t, k == 0);
-    }
-  }
+  sum_panel<Isa>(p, sums);
   for (std::size_t t = 0; t < p.tokens; ++t)
     for (std::size_t r = 0; r < p.rows; ++r) p.out[t * p.stride + r] = sums[r * kPanelTokens + t];
 }
+
+// Rows of the slab are columns of the next product's input: its tiles want just the order the sums have.
+template <class Isa>
+inline void multiply_gated_panel(const GatedPanel& p) noexcept {
+  using Floats = vec<float, Isa>;
+  constexpr std::size_t kTile = kTileTokens<Isa>;
+  float* gate = p.gate.scratch + kPanelRows * kPanelDepth;
+  float* up = gate + kPanelRows * kPanelTokens;
+  sum_panel<Isa>(p.gate, gate);
+  sum_panel<Isa>(p.up, up);
+  for (std::size_t t = 0; t < p.gate.tokens; t += kTile)
+    for (std::size_t r = 0; r < p.gate.rows; ++r) {
+      float* out = p.packed_out + t * padded_depth(p.hidden) + (p.first + r) * kTile;
+      for (std::size_t i = 0; i < kTile; i += Floats::size) {
+        const std::size_t at = r * kPanelTokens + t + i;
+        const Floats g = Floats(p.gate.scale) * Floats::load_unaligned(gate + at);
+        gated<Isa>(p.act, g, Floats(p.up.scale) * Floats::load_unaligned(up + at)).store_unaligned(out + i);
+      }
+    }
+}
+
+// What an instruction set does about panels on matrix tiles: nothing, but for those that have them.
+template <class Isa>
+struct TilePanels {
+  template <class Block>
+  static constexpr UnpackTiles blocks = nullptr;
+  template <class Read>
+  static constexpr UnpackTiles floats = nullptr;
+  static constexpr void replace_panels(Table&) noexcept {}
+};
 
 }  // namespace carat::cpu

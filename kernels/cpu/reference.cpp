@@ -41,9 +41,30 @@ void panel_product(const Panel& p) noexcept {
     for (std::size_t t = 0; t < p.tokens; ++t) {
       double sum = 0;
       for (std::size_t i = 0; i < p.cols; ++i)
-        sum += static_cast<double>(row[i]) * static_cast<double>(p.packed[t * p.cols + i]);
+        sum += static_cast<double>(row[i]) * static_cast<double>(p.packed[t * padded_depth(p.cols) + i]);
       p.out[t * p.stride + r] = static_cast<float>(sum);
     }
+  }
+}
+
+double activate(Gate act, double x) {
+  if (act == Gate::silu) return x / (1 + std::exp(-x));
+  return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
+void gated_panel(const GatedPanel& p) noexcept {
+  std::vector<float> gate(p.gate.tokens * p.gate.rows), up(gate.size());
+  const auto multiply = [](Panel panel, std::vector<float>& out) {
+    panel.out = out.data();
+    panel.stride = panel.rows;
+    panel_product(panel);
+  };
+  multiply(p.gate, gate);
+  multiply(p.up, up);
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    const std::size_t t = i / p.gate.rows, r = i % p.gate.rows;
+    p.packed_out[t * padded_depth(p.hidden) + p.first + r] =
+        static_cast<float>(activate(p.act, p.gate.scale * gate[i]) * p.up.scale * up[i]);
   }
 }
 
@@ -59,17 +80,11 @@ void add(float* x, const float* y, std::size_t n) noexcept {
 }
 
 void silu_gate(float* x, const float* up, std::size_t n) noexcept {
-  for (std::size_t i = 0; i < n; ++i) {
-    const double a = x[i];
-    x[i] = static_cast<float>(a / (1 + std::exp(-a)) * up[i]);
-  }
+  for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<float>(activate(Gate::silu, x[i]) * up[i]);
 }
 
 void gelu_gate(float* x, const float* up, std::size_t n) noexcept {
-  for (std::size_t i = 0; i < n; ++i) {
-    const double a = x[i], u = 0.79788456080286535588 * (a + 0.044715 * a * a * a);
-    x[i] = static_cast<float>(0.5 * a * (1 + std::tanh(u)) * up[i]);
-  }
+  for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<float>(activate(Gate::gelu, x[i]) * up[i]);
 }
 
 void soft_cap(float* x, std::size_t n, float cap) noexcept {
@@ -98,29 +113,50 @@ void to_half(const float* x, std::uint16_t* out, std::size_t n) noexcept {
   for (std::size_t i = 0; i < n; ++i) out[i] = half_from_float(x[i]);
 }
 
+// One query over positions [first, last]: the sum of exp(score - largest) * v, and the softmax it belongs to.
+struct Attended {
+  std::vector<double> out;
+  double largest = -HUGE_VAL, sum = 0;
+};
+Attended attend_one(const CachedHead& c, const float* q, std::size_t first, std::size_t last, double scale,
+                    double cap) {
+  Attended result{std::vector<double>(c.head_dim)};
+  std::vector<double> scores(last + 1 - first);
+  const auto row = [&](const std::uint16_t* cache, std::size_t i) { return cache + (first + i) % c.slots * c.stride; };
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    for (std::size_t d = 0; d < c.head_dim; ++d)
+      scores[i] += static_cast<double>(q[d]) * static_cast<double>(half_to_float(row(c.k, i)[d]));
+    scores[i] *= scale;
+    if (cap > 0) scores[i] = cap * std::tanh(scores[i] / cap);
+    result.largest = std::max(result.largest, scores[i]);
+  }
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const double weight = std::exp(scores[i] - result.largest);
+    result.sum += weight;
+    for (std::size_t d = 0; d < c.head_dim; ++d)
+      result.out[d] += weight * static_cast<double>(half_to_float(row(c.v, i)[d]));
+  }
+  return result;
+}
+
 void attend(const Attention& a) noexcept {
-  std::vector<double> weights(a.last + 1 - a.first), out(a.head_dim);
-  const auto row = [&](const std::uint16_t* cache, std::size_t i) {
-    return cache + (a.first + i) % a.slots * a.stride;
-  };
-  double largest = -HUGE_VAL;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    double score = 0;
-    for (std::size_t d = 0; d < a.head_dim; ++d)
-      score += static_cast<double>(a.q[d]) * static_cast<double>(half_to_float(row(a.k, i)[d]));
-    score *= a.scale;
-    if (a.soft_cap > 0) score = a.soft_cap * std::tanh(score / a.soft_cap);
-    weights[i] = score;
-    largest = std::max(largest, score);
+  for (std::size_t q = 0; q < a.queries; ++q) {
+    const std::size_t at = q * a.cached.head_dim;
+    const Attended one = attend_one(a.cached, a.q + at, a.first, a.last, a.scale, a.soft_cap);
+    std::transform(one.out.begin(), one.out.end(), a.out + at, [](double x) { return static_cast<float>(x); });
+    a.softmax[q] = {static_cast<float>(one.largest), static_cast<float>(one.sum)};
   }
-  double sum = 0;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    weights[i] = std::exp(weights[i] - largest);
-    sum += weights[i];
-    for (std::size_t d = 0; d < a.head_dim; ++d)
-      out[d] += weights[i] * static_cast<double>(half_to_float(row(a.v, i)[d]));
+}
+
+void attend_block(const BlockAttention& a) noexcept {
+  for (std::size_t row = 0; row < a.tokens * a.queries; ++row) {
+    const std::size_t at = row / a.queries * a.q_stride + row % a.queries * a.cached.head_dim;
+    const std::size_t last = a.position + row / a.queries;
+    const std::size_t first = a.window > 0 && last + 1 > a.window ? last + 1 - a.window : 0;
+    const Attended one = attend_one(a.cached, a.q + at, first, last, a.scale, a.soft_cap);
+    std::transform(one.out.begin(), one.out.end(), a.out + at,
+                   [&](double x) { return static_cast<float>(x / one.sum); });
   }
-  for (std::size_t d = 0; d < a.head_dim; ++d) a.out[d] = static_cast<float>(out[d] / sum);
 }
 
 template <std::size_t... type>
@@ -129,10 +165,12 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
       .name = "reference",
       .row_products = {row_products<static_cast<DType>(type)>...},
       .dequantize = {dequantize<static_cast<DType>(type)>...},
+      .unpack_tiles = {},
       .quantize_activation = quantize_activation,
       .tile_tokens = kTile,
       .pack_tile = pack_tile,
       .panel_product = panel_product,
+      .gated_panel = gated_panel,
       .rms_norm = rms_norm,
       .add = add,
       .silu_gate = silu_gate,
@@ -143,6 +181,7 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
       .rope_halves = rope_halves,
       .to_half = to_half,
       .attend = attend,
+      .attend_block = attend_block,
   };
 }
 

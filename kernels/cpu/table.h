@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/dtype.h"
+#include "kernels/gate.h"
 
 namespace carat::cpu {
 
@@ -28,32 +29,89 @@ inline constexpr std::size_t kPanelRows = 48;
 inline constexpr std::size_t kPanelDepth = 512;   // a multiple of every block size
 inline constexpr std::size_t kPanelTokens = 512;  // tokens per pass
 
+// The depth that packed activations are padded to, with zeros.
+constexpr std::size_t padded_depth(std::size_t cols) { return (cols + 31) / 32 * 32; }
+
+using UnpackFloats = void (*)(const std::byte* w, float* out, std::size_t n) noexcept;
+// One row of `depth` weights into tiles of bf16 (amx.h); `fine` takes what bf16 leaves over of weights in floating
+// point.
+using UnpackTiles = void (*)(const std::byte* w, std::size_t depth, char* coarse, char* fine) noexcept;
+
 struct Panel {
   const std::byte* w = nullptr;  // first row of the slab
-  void (*unpack)(const std::byte* w, float* out, std::size_t n) noexcept = nullptr;
-  std::size_t row_bytes = 0, slice_bytes = 0;  // of a row of `cols` and of kPanelDepth elements
-  std::size_t rows = 0;                        // <= kPanelRows
+  UnpackFloats unpack = nullptr;
+  UnpackTiles unpack_tiles = nullptr;
+  bool exact = true;              // keep more of weights and tokens than bf16 does
+  float scale = 1;                // of all weights; the caller's to apply, but for gated panels
+  std::size_t row_bytes = 0;      // of a row of `cols`
+  std::size_t bytes_per_256 = 0;  // of 256 elements of a row: slices begin at multiples of that
+  std::size_t rows = 0;           // <= kPanelRows
   std::size_t cols = 0;
-  const float* packed = nullptr;  // pack_tile's tiles, back to back: [tiles, cols, tile_tokens]
+  const float* packed = nullptr;  // pack_tile's tiles, back to back
   std::size_t tokens = 0;         // <= kPanelTokens
   float* out = nullptr;           // [tokens, stride], first column of the slab
   std::size_t stride = 0;
-  float* scratch = nullptr;  // kPanelScratch floats
+  float* scratch = nullptr;  // kPanelScratch floats, 64-byte aligned
 };
-// The unpacked slab, and the running sums of [kPanelRows, kPanelTokens].
-inline constexpr std::size_t kPanelScratch = kPanelRows * (kPanelDepth + kPanelTokens);
 
-// Attention of one query head over positions [first, last] of a ring of `slots` rows, f16, `stride` elements apart.
-struct Attention {
-  const float* q = nullptr;  // [head_dim]
+// The slab of two matrices at once, as the first half of a gated feed-forward network: act(gate) * up goes straight to
+// where the product that follows will read it.
+struct GatedPanel {
+  Panel gate, up;  // `out` and `stride` unused; the same shape, tokens and scratch
+  Gate act = Gate::silu;
+  float* packed_out = nullptr;        // as pack_tile packs [tokens, hidden]
+  bool fine_too = true;               // the next product's weights are in floating point
+  std::size_t hidden = 0, first = 0;  // columns of the input; the slab's first among them
+};
+
+// The unpacked slab, and two sets of running sums of [kPanelRows, kPanelTokens].
+inline constexpr std::size_t kPanelScratch = kPanelRows * (kPanelDepth + 2 * kPanelTokens);
+
+// The cached keys and values of one head, halves, in a ring of `slots` rows `stride` elements apart.
+struct CachedHead {
   const std::uint16_t* k = nullptr;
   const std::uint16_t* v = nullptr;
   std::size_t stride = 0, slots = 0;
-  std::size_t first = 0, last = 0;
   std::size_t head_dim = 0;
-  float scale = 0, soft_cap = 0;
-  float* out = nullptr;  // [head_dim]
 };
+
+// A softmax over some of the positions, not yet divided by its sum: parts of one query can be merged.
+struct RunningSoftmax {
+  float largest = -3.0e38f;
+  float sum = 0;
+};
+
+// Attention of one token's `queries` heads, which share a cached head, over positions [first, last]: for decoding,
+// where every key is used a few times only. `out` is the sum of exp(score - largest) * v.
+struct Attention {
+  CachedHead cached;
+  const float* q = nullptr;  // [queries, head_dim]
+  std::size_t queries = 0;
+  std::size_t first = 0, last = 0;
+  float scale = 0, soft_cap = 0;
+  float* out = nullptr;               // [queries, head_dim]
+  RunningSoftmax* softmax = nullptr;  // [queries]
+};
+
+// Attention of `tokens` tokens from `position` on, `queries` heads each, which share a cached head: for prompts.
+inline constexpr std::size_t kAttentionRows = 48;  // tokens * queries, at most
+inline constexpr std::size_t kKeyBlock = 64;
+struct BlockAttention {
+  CachedHead cached;
+  const float* q = nullptr;  // [tokens, q_stride], `queries` heads side by side
+  std::size_t q_stride = 0;
+  std::size_t tokens = 0, queries = 0;
+  std::size_t position = 0;  // of the first token
+  std::size_t window = 0;    // 0 = all
+  float scale = 0, soft_cap = 0;
+  float* out = nullptr;  // as q, divided by the sum
+  float* scratch = nullptr;
+};
+constexpr std::size_t attention_scratch(std::size_t head_dim) {
+  // Queries and sums, keys and values of a block, scores; head_dim padded for whole registers.
+  const std::size_t padded = (head_dim + 31) / 32 * 32;
+  return 2 * kAttentionRows * padded + 2 * kKeyBlock * padded + kAttentionRows * kKeyBlock;
+}
 
 struct Table {
   const char* name;
@@ -61,15 +119,18 @@ struct Table {
   // Rows of weights times one token: out[r] = w[r] · x.
   void (*row_products[kDTypeCount])(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
                                     float* out) noexcept;
-  void (*dequantize[kDTypeCount])(const std::byte* w, float* out, std::size_t n) noexcept;
+  UnpackFloats dequantize[kDTypeCount];
+  UnpackTiles unpack_tiles[kDTypeCount];  // null but for AMX
   // Fills the quantised parts of an Activation; n is a multiple of 32.
   void (*quantize_activation)(const float* x, std::size_t n, std::int16_t* q, float* scale, float* sum,
                               float* half_sum) noexcept;
 
   std::size_t tile_tokens;  // tokens per packed tile
-  // [tokens <= tile_tokens, cols] -> [cols, tile_tokens], missing tokens as zeros.
+  // [tokens <= tile_tokens, cols] -> tile_tokens * padded_depth(cols) floats, in whatever order the row's panel_product
+  // wants; missing tokens as zeros.
   void (*pack_tile)(const float* x, std::size_t tokens, std::size_t cols, float* out) noexcept;
   void (*panel_product)(const Panel&) noexcept;
+  void (*gated_panel)(const GatedPanel&) noexcept;
 
   void (*rms_norm)(float* out, const float* x, const float* gain, std::size_t n, float eps) noexcept;
   void (*add)(float* x, const float* y, std::size_t n) noexcept;
@@ -82,8 +143,9 @@ struct Table {
   void (*rope_halves)(float* x, const float* rotations, std::size_t pairs) noexcept;
   void (*to_half)(const float* x, std::uint16_t* out, std::size_t n) noexcept;
   void (*attend)(const Attention&) noexcept;
+  void (*attend_block)(const BlockAttention&) noexcept;
 };
 
-extern const Table kReference, kBaseline, kAvx2, kAvx512Vnni;
+extern const Table kReference, kBaseline, kAvx2, kAvx512Vnni, kAmx;
 
 }  // namespace carat::cpu

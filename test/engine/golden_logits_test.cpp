@@ -84,7 +84,8 @@ TEST_CASE("golden logits: f16 files within 0.01 of the other engine, quantised f
         }
         const std::vector<float> exact = read_floats(beside(path, ".exact.f32"));
         const Distance mine = distance(ours, exact), theirs = distance(other, exact);
-        CHECK(mine.worst < 0.01);  // theirs is ten times that
+        const bool in_bf16 = isa == "amx" && batch > 1;
+        if (!in_bf16) CHECK(mine.worst < 0.01);  // theirs is ten times that
         CHECK(mine.worst < theirs.worst);
         CHECK(mine.mean_square < theirs.mean_square);
       }
@@ -97,10 +98,14 @@ TEST_CASE("golden logits: a prompt cut into batches gives the same, to rounding"
   for (const fs::path& path : models()) {
     const ModelFile file = open_model_file(path);
     const std::vector<TokenId> ids = read_ids(path.parent_path() / "tokens.txt");
-    const std::vector<float> whole = logits_of(file, "", 512, ids);
-    for (const std::size_t batch : {1, 7, 32}) {
-      INFO(path.filename() << " batch " << batch);
-      CHECK(distance(logits_of(file, "", batch, ids), whole).worst < 3e-3);
+    for (const std::string_view isa : usable_isas()) {
+      if (isa == "reference") continue;  // nothing is rounded there
+      const double rounding = isa == "amx" ? 0.1 : 3e-3;
+      const std::vector<float> whole = logits_of(file, isa, 512, ids);
+      for (const std::size_t batch : {1, 7, 32}) {
+        INFO(path.filename() << " " << isa << " batch " << batch);
+        CHECK(distance(logits_of(file, isa, batch, ids), whole).worst < rounding);
+      }
     }
   }
 }

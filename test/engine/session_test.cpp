@@ -86,7 +86,8 @@ TEST_CASE("every instruction set gives the reference's logits, to rounding", "[s
   for (const std::string_view isa : usable_isas())
     for (const std::size_t batch : {1, 32}) {
       INFO(family << " " << isa << " batch " << batch);
-      CHECK(distance(logits_on(isa, batch), expected) < 5e-3f);
+      const bool in_bf16 = isa == "amx" && is_quantised(dtype) && batch > 1;
+      CHECK(distance(logits_on(isa, batch), expected) < (in_bf16 ? 0.1f : 5e-3f));
     }
 }
 

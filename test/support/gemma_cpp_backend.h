@@ -43,7 +43,18 @@ class GemmaCppBackend final : public Backend {
     cpu_->matmul(rounded, products);
   }
   void add(Tensor x, const Tensor& y) override { cpu_->add(x, y); }
-  void gate(Tensor x, const Tensor& up, Gate kind) override { cpu_->gate(x, up, kind); }
+  void feed_forward(Tensor out, const Tensor& x, const FeedForward& f) override {
+    std::vector<float> gate(x.rows * f.w_gate.rows), up(gate.size());
+    const Tensor hidden{DType::f32, x.rows, f.w_gate.rows, gate.data()};
+    Tensor other = hidden;
+    other.where = up.data();
+    matmul(x, {{hidden, f.w_gate}, {other, f.w_up}});
+    for (std::size_t i = 0; i < gate.size(); ++i) {  // Gemma has no other activation
+      const float u = 0.7978845608f * gate[i] * (1 + 0.044715f * gate[i] * gate[i]);
+      gate[i] *= 0.5f * (1 + std::tanh(u)) * up[i];
+    }
+    matmul(hidden, {{out, f.w_down}});
+  }
   void rotations(Tensor out, const Tensor& frequencies, const Rows& rows) override {
     cpu_->rotations(out, frequencies, rows);
   }

@@ -1,0 +1,4 @@
+#include "kernels/cpu/amx.h"
+#include "kernels/cpu/make_table.h"
+
+constinit const carat::cpu::Table carat::cpu::kAmx = carat::cpu::make_table<carat::cpu::Amx>("amx");

@@ -123,6 +123,22 @@ void attend(const Attention& a) noexcept {
   for (std::size_t d = 0; d < a.head_dim; ++d) a.out[d] = static_cast<float>(out[d] / sum);
 }
 
+template <DType type>
+void quantize(const float* x, std::byte* w, std::size_t n) noexcept {
+  quantize_row(type, x, w, n);
+}
+
+Difference compare(const float* x, const float* y, std::size_t n) noexcept {
+  double squares = 0, misses = 0, worst = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double value = x[i], miss = value - static_cast<double>(y[i]);
+    squares += value * value;
+    misses += miss * miss;
+    worst = std::max(worst, std::abs(miss));
+  }
+  return {static_cast<float>(squares), static_cast<float>(misses), static_cast<float>(worst)};
+}
+
 template <std::size_t... type>
 constexpr Table make_reference(std::index_sequence<type...>) noexcept {
   return {
@@ -143,6 +159,8 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
       .rope_halves = rope_halves,
       .to_half = to_half,
       .attend = attend,
+      .quantize = {quantize<static_cast<DType>(type)>...},
+      .compare = compare,
   };
 }
 

@@ -40,6 +40,9 @@ class GgufWriter {
   // Replaces an earlier value of the key. general.alignment, a u32, aligns the file so: set it before any tensor.
   void set(std::string_view key, const Value& value);
 
+  // Takes a key back; one that is not there is fine.
+  void unset(std::string_view key);
+
   // T is a type of Value: numbers, bool or std::string_view.
   template <class T>
   void set_array(std::string_view key, const std::vector<T>& items) {

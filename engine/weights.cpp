@@ -33,9 +33,10 @@ class Binder {
   // A gain or bias [1, cols], as f32 whatever the file holds.
   Tensor vector(const std::string& name, std::size_t cols) {
     const Tensor found = checked(file_.need(name), 1, cols);
-    if (found.dtype == DType::f32) return backend_.adopt_weight(found);
+    if (found.dtype == DType::f32 && found.scale == 1) return backend_.adopt_weight(found);
     std::vector<float> values(cols);
     dequantize_row(found.dtype, found.where, values.data(), cols);
+    for (float& value : values) value *= found.scale;
     return adopt(std::move(values));
   }
   Tensor vector_if_there(const std::string& name, std::size_t cols) {

@@ -11,6 +11,7 @@ struct Tensor {
   std::size_t rows = 0;
   std::size_t cols = 0;
   void* where = nullptr;
+  float scale = 1;  // multiplies every element of a weight; activations, gains and biases have 1
 };
 
 constexpr bool present(const Tensor& tensor) { return tensor.where != nullptr; }
@@ -20,7 +21,7 @@ constexpr std::size_t byte_size(const Tensor& tensor) { return tensor.rows * row
 // Rows [first, first + count) of a tensor in memory.
 inline Tensor row_view(const Tensor& tensor, std::size_t first, std::size_t count) {
   auto* bytes = static_cast<std::byte*>(tensor.where) + first * row_bytes(tensor.dtype, tensor.cols);
-  return {tensor.dtype, count, tensor.cols, bytes};
+  return {tensor.dtype, count, tensor.cols, bytes, tensor.scale};
 }
 
 }  // namespace carat

@@ -59,7 +59,8 @@ constexpr OtherType kOtherTypes[] = {
   const std::string_view name = known == std::end(kOtherTypes) ? "unknown" : known->name;
   std::string why = "tensor " + quote(tensor) + ": type " + std::to_string(id) + " (" + std::string(name) + ")";
   why += " is not supported; these are:";
-  for (const DTypeInfo& type : kDTypes) why += " " + std::string(type.name);
+  for (const DTypeInfo& type : kDTypes)
+    if (type.gguf) why += " " + std::string(type.name);
   throw Unsupported(in.place() + why);
 }
 

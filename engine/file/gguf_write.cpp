@@ -51,7 +51,7 @@ void GgufWriter::unset(std::string_view key) {
 void GgufWriter::add_tensor(std::string name, DType dtype, const std::vector<std::uint64_t>& dims, Source source) {
   FileTensor tensor{std::move(name), dtype, {1, 1, 1, 1}, dims.size(), data_size_, {}};
   assert(!tensor.name.empty() && tensor.name.size() <= kGgufMaxNameBytes);
-  assert(dims.size() <= tensor.dims.size());
+  assert(dims.size() <= tensor.dims.size() && info(dtype).gguf);
   std::ranges::copy(dims, tensor.dims.begin());
   assert(tensor.dims[0] % info(dtype).block == 0);
   const std::uint64_t size = byte_size(as_matrix(tensor));
@@ -79,7 +79,7 @@ std::vector<std::byte> GgufWriter::header() const {
     out.write_text(tensor.name);
     out.write(static_cast<std::uint32_t>(tensor.n_dims));
     for (std::size_t i = 0; i < tensor.n_dims; ++i) out.write(tensor.dims[i]);
-    out.write(info(tensor.dtype).gguf);
+    out.write(info(tensor.dtype).gguf.value());
     out.write(tensor.offset);
   }
   out.pad(alignment_);

@@ -9,6 +9,7 @@
 #include "engine/error.h"
 #include "engine/file/gguf.h"
 #include "engine/file/quote.h"
+#include "engine/file/sbs.h"
 
 namespace carat {
 
@@ -21,6 +22,7 @@ struct Format {
 };
 constexpr Format kFormats[] = {
     {is_gguf, read_gguf},
+    {is_sbs, read_sbs},
 };
 
 // What else people hand over, by its first bytes.
@@ -99,15 +101,17 @@ void check_overlap(const FilePart& part) {
 Tensor as_matrix(const FileTensor& tensor) {
   // Tensor serves results too and is therefore not const; weights are never written, and the mapping would not let us.
   auto* where = const_cast<std::byte*>(tensor.bytes.data());
-  return {tensor.dtype, tensor.dims[1] * tensor.dims[2] * tensor.dims[3], tensor.dims[0], where};
+  return {tensor.dtype, tensor.dims[1] * tensor.dims[2] * tensor.dims[3], tensor.dims[0], where, tensor.scale};
 }
 
 ModelFile::ModelFile(std::string_view format, std::vector<FilePart> parts) : format_(format), parts_(std::move(parts)) {
   const std::string_view kind = metadata().text_or("general.type", "model");
   if (kind != "model") throw Unsupported(path() + ": is of type " + quote(kind) + ", expected a language model");
   for (FilePart& part : parts_) {
-    for (FileTensor& tensor : part.tensors) place_tensor(part, tensor);
-    check_overlap(part);
+    if (std::ranges::any_of(part.tensors, [](const FileTensor& tensor) { return tensor.bytes.empty(); })) {
+      for (FileTensor& tensor : part.tensors) place_tensor(part, tensor);
+      check_overlap(part);
+    }
     std::ranges::move(std::exchange(part.tensors, {}), std::back_inserter(tensors_));
   }
   for (std::size_t i = 0; i < tensors_.size(); ++i)

@@ -24,6 +24,7 @@ struct FileTensor {
   std::size_t n_dims = 0;
   std::uint64_t offset = 0;  // from the start of the tensor data of its part
   std::span<const std::byte> bytes;
+  float scale = 1;  // multiplies every element
 };
 
 // [dims[1] * dims[2] * dims[3], dims[0]]: more than two dimensions become rows. A vector is one row.
@@ -36,9 +37,11 @@ struct FilePart {
   std::span<const std::byte> bytes;  // the whole file
   std::uint32_t version = 0;
   Metadata metadata;
-  std::vector<FileTensor> tensors;  // all but their bytes
+  std::vector<FileTensor> tensors;  // without their bytes, unless the reader has placed them itself
   std::uint64_t data_start = 0;     // where offsets count from; may lie beyond the file if there are no tensors
   std::uint64_t alignment = 1;      // of offsets
+  // What the reader made that is not in the file as it is used: bytes of tensors, texts of metadata.
+  std::vector<std::vector<std::byte>> owned = {};
 };
 
 // Immutable. Names, texts and tensor bytes live as long as it does.

@@ -74,7 +74,7 @@ void CpuBackend::embed(Tensor out, const Tensor& table, std::span<const TokenId>
   pool_.for_each(ids.size(), [&](std::size_t i, std::size_t) {
     const std::byte* from = bytes(table) + static_cast<std::size_t>(ids[i]) * stride;
     table_.dequantize[static_cast<std::size_t>(table.dtype)](from, row(out, i), table.cols);
-    if (scale != 1) table_.scale(row(out, i), table.cols, scale);
+    if (scale * table.scale != 1) table_.scale(row(out, i), table.cols, scale * table.scale);
   });
 }
 
@@ -114,9 +114,11 @@ void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> p
     const auto [product, first, rows] = slab(products, kTaskRows, task);
     const Tensor& w = product->w;
     const std::byte* from = bytes(w) + first * row_bytes(w.dtype, w.cols);
-    for (std::size_t t = 0; t < x.rows; ++t)
-      table_.row_products[static_cast<std::size_t>(w.dtype)](from, rows, w.cols, tokens[t],
-                                                             row(product->out, t) + first);
+    for (std::size_t t = 0; t < x.rows; ++t) {
+      float* out = row(product->out, t) + first;
+      table_.row_products[static_cast<std::size_t>(w.dtype)](from, rows, w.cols, tokens[t], out);
+      if (w.scale != 1) table_.scale(out, rows, w.scale);
+    }
   });
 }
 
@@ -145,6 +147,8 @@ void CpuBackend::multiply_panels(const Tensor& x, std::size_t first, std::size_t
     panel.stride = product->out.cols;
     panel.scratch = &scratch_.panels[thread * kPanelScratch];
     table_.panel_product(panel);
+    if (w.scale == 1) return;
+    for (std::size_t t = 0; t < tokens; ++t) table_.scale(row(product->out, first + t) + from, rows, w.scale);
   });
 }
 

@@ -42,6 +42,7 @@ constexpr Table make_table(const char* name) noexcept {
   set_float<Isa, ReadF32<Isa>>(table, DType::f32);
   set_float<Isa, ReadF16<Isa>>(table, DType::f16);
   set_float<Isa, ReadBF16<Isa>>(table, DType::bf16);
+  set_float<Isa, ReadSFP<Isa>>(table, DType::sfp);
   set_blocks<Isa, BlockQ4_0>(table, DType::q4_0);
   set_blocks<Isa, BlockQ4_1>(table, DType::q4_1);
   set_blocks<Isa, BlockQ5_0>(table, DType::q5_0);

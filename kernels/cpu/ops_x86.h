@@ -71,6 +71,21 @@ inline xsimd::batch<float, Arch> load_bf16(const std::uint16_t* from) noexcept {
   }
 }
 
+// One register of int32 from as many bytes.
+template <class Arch>
+inline xsimd::batch<std::int32_t, Arch> load_bytes(const std::uint8_t* from) noexcept {
+  if constexpr (kIs512<Arch>) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  } else if constexpr (kIs256<Arch>) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  } else {
+    std::int32_t four;
+    __builtin_memcpy(&four, from, sizeof four);
+    const __m128i pairs = _mm_unpacklo_epi8(_mm_cvtsi32_si128(four), _mm_setzero_si128());
+    return _mm_unpacklo_epi16(pairs, _mm_setzero_si128());
+  }
+}
+
 // Rounds one register of floats to as many halves, to nearest even.
 template <class Arch>
 inline void store_half(xsimd::batch<float, Arch> x, std::uint16_t* to) noexcept {

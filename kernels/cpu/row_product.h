@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/readers.h"
 #include "kernels/cpu/table.h"
+#include "kernels/quant/sfp.h"
 
 namespace carat::cpu {
 
@@ -119,6 +120,19 @@ struct ReadBF16 {
   static float value(std::uint16_t x) noexcept {
     return __builtin_bit_cast(float, static_cast<std::uint32_t>(x) << 16);
   }
+};
+template <class Isa>
+struct ReadSFP {
+  using Element = std::uint8_t;
+  // The bits of `sfp_to_float`, for a register of codes.
+  static vec<float, Isa> load(const std::uint8_t* from) noexcept {
+    using Ints = vec<std::int32_t, Isa>;
+    const Ints code = load_bytes<typename Isa::wide>(from), magnitude = code & Ints(127);
+    const Ints bits = xsimd::min((magnitude << 21) + Ints(kSfpSmall), (magnitude << 20) + Ints(kSfpLarge));
+    const Ints sign = (code - magnitude) << 24;
+    return xsimd::bitwise_cast<vec<float, Isa>>(xsimd::select(magnitude == Ints(0), Ints(0), bits) | sign);
+  }
+  static float value(std::uint8_t code) noexcept { return sfp_to_float(code); }
 };
 
 // a · b over n elements; a in the format of Read.

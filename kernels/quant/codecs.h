@@ -19,6 +19,7 @@
 #include "kernels/quant/q5_k.h"
 #include "kernels/quant/q6_k.h"
 #include "kernels/quant/q8_0.h"
+#include "kernels/quant/sfp.h"
 
 namespace carat {
 
@@ -26,7 +27,7 @@ namespace carat {
 // for bit, and `quantize_row`, where there is one, the bytes of their quantiser without importance matrix. `n`, the
 // number of elements, is a multiple of the block. Every block decodes, whatever its bits. Values that are NaN or
 // infinite, or too large for a scale in half precision, encode to some block: which one is not promised.
-using Codecs = std::tuple<F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS>;
+using Codecs = std::tuple<F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, SFP>;
 
 static_assert(std::tuple_size_v<Codecs> == kDTypeCount);
 static_assert(

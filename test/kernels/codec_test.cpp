@@ -84,7 +84,7 @@ Floats fixture_input() {
 TEST_CASE("codecs: the reference's blocks decode to its values, bit for bit", "[codec][fixtures]") {
   CARAT_NEEDS_FIXTURES();
   for (const DTypeInfo& row : kDTypes) {
-    if (row.id == DType::f32) continue;
+    if (row.id == DType::f32 || !row.gguf) continue;
     INFO(row.name);
     const Floats expected = to_floats(fixture(row.id, ".f32"));
     CHECK(same_bits(decode(row.id, fixture(row.id, ".bin"), expected.size()), expected));
@@ -95,7 +95,7 @@ TEST_CASE("codecs: the reference's input encodes to its bytes", "[codec][fixture
   CARAT_NEEDS_FIXTURES();
   const Floats input = fixture_input();
   for (const DTypeInfo& row : kDTypes) {
-    if (row.id == DType::f32) continue;
+    if (row.id == DType::f32 || !row.gguf) continue;
     INFO(row.name);
     CHECK(encode(row.id, input) == fixture(row.id, ".bin"));
   }
@@ -234,7 +234,8 @@ TEST_CASE("codecs: a round trip loses no more than the bits of the type demand",
                                                        {DType::q5_k, 0.04},
                                                        {DType::q6_k, 0.02},
                                                        {DType::iq4_nl, 0.1},
-                                                       {DType::iq4_xs, 0.1}}));
+                                                       {DType::iq4_xs, 0.1},
+                                                       {DType::sfp, 0.06}}));
   INFO(info(expected.type).name);
   const Floats x = noise(256 * 16, 0.05f);
   CHECK(relative_rms_error(x, decode(expected.type, encode(expected.type, x), x.size())) <= expected.error);

@@ -18,13 +18,19 @@ namespace carat {
 
 // What becomes of one tensor.
 struct PlannedTensor {
-  const SourceTensor* tensor;
+  SourceTensor tensor;
   DType type;
   std::uint64_t bytes;  // in the output
 };
 
-// The types of a GGUF file, in the order of its tensors. Sorts the source's tensors.
+// The tensors of a GGUF file, in its order. Sorts the source's tensors.
 std::vector<PlannedTensor> plan_gguf(ModelSource& source, const FileType& type);
+
+// The element types of .sbs files that are written; vectors stay f32.
+inline constexpr std::string_view kSbsTypes[] = {"sfp", "bf16", "f32"};
+
+// The tensors of an .sbs file, under gemma.cpp's names, in its order. `type` is one of kSbsTypes.
+std::vector<PlannedTensor> plan_sbs(const ModelSource& source, std::string_view type);
 
 struct CompressOptions {
   std::size_t threads = 1;
@@ -48,6 +54,7 @@ struct CompressReport {
   std::vector<TensorGroup> groups;  // in the order of the file
   std::uint64_t file_bytes = 0;
 
+  void add(const PlannedTensor& planned, const Distortion& distortion);
   TensorGroup total() const;
 };
 
@@ -56,5 +63,7 @@ std::uint64_t source_bytes(const ModelSource& source);
 // Writes `target` whole or not at all. Throws BadFile, Unsupported, NoResource and Cancelled.
 CompressReport compress_to_gguf(ModelSource& source, const FileType& type, const std::filesystem::path& target,
                                 const CompressOptions& options);
+CompressReport compress_to_sbs(const ModelSource& source, std::string_view type, const std::filesystem::path& target,
+                               const CompressOptions& options);
 
 }  // namespace carat

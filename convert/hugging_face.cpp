@@ -101,6 +101,7 @@ void keep_exact(SourceTensor& tensor, bool add_one) {
   tensor.dtype = DType::f32;
   tensor.copy = {};
   if (!add_one) return;
+  tensor.read_gain = tensor.read;
   tensor.read = [read = tensor.read, cols = tensor.cols()](std::size_t first, std::size_t count, float* out) {
     read(first, count, out);
     for (std::size_t i = 0; i < count * cols; ++i) out[i] += 1;
@@ -109,7 +110,7 @@ void keep_exact(SourceTensor& tensor, bool add_one) {
 
 SourceTensor read_doubles(const SafetensorsEntry& entry, std::string name, std::vector<std::uint64_t> dims,
                           const MappedFile& file) {
-  SourceTensor tensor{std::move(name), DType::f32, std::move(dims), {}, {}};
+  SourceTensor tensor{std::move(name), DType::f32, std::move(dims), {}, {}, {}};
   tensor.read = [&file, offset = entry.offset, cols = tensor.cols()](std::size_t first, std::size_t count, float* out) {
     std::vector<double> stored(count * cols);
     file.read(offset + first * cols * sizeof(double), std::as_writable_bytes(std::span(stored)));

@@ -108,7 +108,7 @@ class Walk {
       file.read(scales + first * cols / group * sizeof(float), std::as_writable_bytes(std::span(scale)));
       for (std::size_t i = 0; i < q.size(); ++i) out[i] = static_cast<float>(q[i]) * scale[i / group];
     };
-    source_.tensors.push_back({std::move(name), DType::f32, {cols, rows}, read, {}});
+    source_.tensors.push_back({std::move(name), DType::f32, {cols, rows}, read, {}, {}});
   }
 
  private:

@@ -148,7 +148,7 @@ std::vector<DType> choose_types(const FileType& type, const Metadata& metadata, 
   std::vector<DType> types;
   for (const SourceTensor& tensor : tensors) {
     if (!is_quantised_kind(tensor)) {
-      types.push_back(tensor.dtype);
+      types.push_back(info(tensor.dtype).gguf ? tensor.dtype : DType::f32);
     } else if (is_quantised(type.base)) {
       types.push_back(mixture.choose(tensor));
     } else {

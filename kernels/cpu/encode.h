@@ -166,6 +166,38 @@ inline void encode_bf16(const float* x, std::byte* to, std::size_t n) noexcept {
   for (std::size_t i = 0; i < n; ++i) out[i] = bf16_from_float(x[i]);
 }
 
+// sfp_from_float() of each lane.
+template <class Isa>
+inline vec<std::int32_t, Isa> sfp_codes(vec<float, Isa> x) noexcept {
+  using Ints = vec<std::int32_t, Isa>;
+  const Ints bits = xsimd::bitwise_cast<Ints>(x);
+  const Ints magnitude = (bits >> 17) & Ints(0x3FFF);  // biased exponent, six bits of mantissa
+  const auto rounded = [&](int dropped) {
+    return (magnitude + Ints((1 << (dropped - 1)) - 1) + ((magnitude >> dropped) & Ints(1))) >> dropped;
+  };
+  constexpr int kFirstLarge = (127 - 7) << 3, kFirstSmall = (127 - 23) << 2;
+  const Ints large = xsimd::min(rounded(3) - Ints(kFirstLarge - 64), Ints(127));
+  const Ints below = rounded(4) - Ints(kFirstSmall);
+  const Ints small = xsimd::select(below < Ints(0), Ints(0), xsimd::max(below, Ints(1)));
+  const Ints code = xsimd::select(magnitude >= Ints((127 - 8) << 6 | 0x3C), large, small);
+  return code | xsimd::select(code == Ints(0), Ints(0), (bits >> 24) & Ints(128));
+}
+
+template <class Isa>
+inline void encode_sfp(const float* x, std::byte* to, std::size_t n) noexcept {
+  using Floats = vec<float, Isa>;
+  auto* codes = reinterpret_cast<std::uint8_t*>(to);
+  std::size_t i = 0;
+  for (; i + Floats::size <= n; i += Floats::size)
+    store_bytes(sfp_codes<Isa>(Floats::load_unaligned(x + i)), codes + i);
+  if (i == n) return;
+  float rest[Floats::size] = {};
+  std::uint8_t rest_codes[Floats::size];
+  __builtin_memcpy(rest, x + i, (n - i) * sizeof(float));
+  store_bytes(sfp_codes<Isa>(Floats::load_unaligned(rest)), rest_codes);
+  __builtin_memcpy(codes + i, rest_codes, n - i);
+}
+
 template <class Isa>
 inline Difference compare(const float* x, const float* y, std::size_t n) noexcept {
   using Floats = vec<float, Isa>;

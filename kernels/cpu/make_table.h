@@ -25,6 +25,7 @@ constexpr void set_encoders(Table& table) noexcept {
   set(DType::f32, encode_f32<Isa>);
   set(DType::f16, encode_f16<Isa>);
   set(DType::bf16, encode_bf16<Isa>);
+  set(DType::sfp, encode_sfp<Isa>);
   set(DType::q4_0, encode_small_blocks<Isa, BlockQ4_0>);
   set(DType::q4_1, encode_small_blocks<Isa, BlockQ4_1>);
   set(DType::q5_0, encode_small_blocks<Isa, BlockQ5_0>);

@@ -73,6 +73,21 @@ TEST_CASE("encoders: the bytes are the codec's where values tie, repeat or vanis
   check_like_codec(*isa, Floats(512, -0.0f), "negative zeros");
 }
 
+TEST_CASE("encoders: sfp rounds every float of 16 bits as its codec does, and what lies between", "[isa][codec]") {
+  const Table* isa = any_table();
+  Floats x;
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits)
+    for (const std::uint32_t low : {0u, 1u, 0x8000u, 0xFFFFu}) {
+      const auto value = __builtin_bit_cast(float, bits << 16 | low);
+      if (std::isfinite(value)) x.push_back(value);
+    }
+  x.push_back(1);  // a number that fills no register
+  std::vector<std::byte> expected(x.size());
+  quantize_row(DType::sfp, x.data(), expected.data(), x.size());
+  INFO(isa->name);
+  CHECK((encode(*isa, DType::sfp, x) == expected));
+}
+
 TEST_CASE("encoders: q8_0 rounds ties away from zero, and just below them down", "[isa][codec]") {
   const Table* isa = any_table();
   Floats x(32);

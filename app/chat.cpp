@@ -228,7 +228,7 @@ int chat(const ChatOptions& o, Call& call) {
   if (!call.words.empty())
     throw BadUsage("'" + call.words.front() + "' is one argument too many", "the chat asks for what to say");
   if (!stdin_is_terminal()) throw BadUsage("chat needs a terminal to read from", "for one answer use 'carat run'");
-  const OpenModel model = open_model(open_source(path, o.model.tokenizer), o.backend.options());
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
   return Chat(o, model, call.interrupt).talk();
 }
 

@@ -32,7 +32,7 @@ int exit_code(const Interrupt::Watch& watch) { return watch.signal() == 0 ? kExi
 // Tokens, cross-entropy and perplexity of a text.
 int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt) {
   const std::string text = read_text(o.text_file);
-  const OpenModel model = open_model(open_source(path, o.model.tokenizer), o.backend.options());
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
   const std::vector<TokenId> ids = model.tokenizer->encode(text);
   const TokenId first = model.tokenizer->add_bos() ? model.tokenizer->bos() : -1;
   const std::size_t all = ids.size() + (first >= 0 ? 1 : 0);

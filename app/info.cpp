@@ -219,8 +219,8 @@ std::string template_text(std::string_view text) {
 int show_info(const InfoOptions& o, Call& call) {
   const std::string path = o.model.take_path(call.words);
   if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
-  const ModelSource source = open_source(path, o.model.tokenizer);
-  const ModelFile& file = source.file;
+  const ModelFiles files = open_files(path, o.model.tokenizer);
+  const ModelFile& file = files.file;
   if (o.chat_template && !o.json) {
     print(template_text(chat_template(file)));
     return kExitDone;
@@ -230,8 +230,8 @@ int show_info(const InfoOptions& o, Call& call) {
   if (o.metadata) report.add("metadata", metadata_facts(file.metadata()));
   if (o.tensors) report.add("tensors", tensor_facts(file));
   if (!file.tensors().empty()) report.add("network", network_facts(file));
-  if (has_tokenizer(source)) {
-    const auto tokenizer = open_tokenizer(source);
+  if (has_tokenizer(files)) {
+    const auto tokenizer = open_tokenizer(files);
     const auto choice = choose_frame(file, *tokenizer);
     report.add("tokenizer", tokenizer_facts(file, *tokenizer, choice));
     report.add("sampling", sampling_facts(default_sampling(file, choice)));

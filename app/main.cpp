@@ -29,6 +29,9 @@ constexpr CommandRow kCommands[] = {
     {"info", "[-m] MODEL", "show what a model file holds", add_info},
     {"tokenize", "[-m] MODEL [TEXT…]", "turn text into token ids, or ids into text", add_tokenize},
     {"eval", "[-m] MODEL -f FILE | --ids-file FILE --logits-out FILE", "measure perplexity, write logits", add_eval},
+    {"compress-weights", "IN OUT", "convert a model, or make it smaller", add_compress_weights},
+    {"migrate-weights", "--weights FILE --output-weights FILE", "bring an old .sbs file up to date",
+     add_migrate_weights},
     {"version", "", "print the version", add_version},
     {"help", "[COMMAND]", "print this, or all flags of a command", add_help},
 };

@@ -80,10 +80,10 @@ void drop_tokens_without_row(Vocabulary& vocabulary, const ModelFile& file) {
 }
 
 // The SentencePiece model that is used as it is: one that was named beside the file, or the file's own.
-std::string_view sentencepiece_model(const ModelSource& source) {
-  const auto named = source.tokenizer.bytes();
+std::string_view sentencepiece_model(const ModelFiles& files) {
+  const auto named = files.tokenizer.bytes();
   if (!named.empty()) return {reinterpret_cast<const char*>(named.data()), named.size()};
-  return source.file.metadata().text_or(kSentencePieceKey, "");
+  return files.file.metadata().text_or(kSentencePieceKey, "");
 }
 
 void read_pieces(Vocabulary& vocabulary, const Metadata& metadata) {
@@ -98,12 +98,12 @@ void read_pieces(Vocabulary& vocabulary, const Metadata& metadata) {
   if (metadata.has(key("merges"))) vocabulary.merges = metadata.texts(key("merges"));
 }
 
-Vocabulary read_vocabulary(const ModelSource& source) {
-  const ModelFile& file = source.file;
+Vocabulary read_vocabulary(const ModelFiles& files) {
+  const ModelFile& file = files.file;
   const Metadata& metadata = file.metadata();
   Vocabulary vocabulary;
   vocabulary.algorithm = read_algorithm(file);
-  vocabulary.sentencepiece_model = sentencepiece_model(source);
+  vocabulary.sentencepiece_model = sentencepiece_model(files);
   if (vocabulary.sentencepiece_model.empty()) {
     if (!metadata.has(key("tokens"))) throw BadFile(file.path() + ": no tokenizer inside; name one with --tokenizer");
     read_pieces(vocabulary, metadata);
@@ -119,19 +119,19 @@ Vocabulary read_vocabulary(const ModelSource& source) {
 
 }  // namespace
 
-ModelSource open_source(const std::string& path, const std::string& tokenizer_path) {
+ModelFiles open_files(const std::string& path, const std::string& tokenizer_path) {
   ModelFile file = open_model_file(path);
   return {std::move(file), tokenizer_path.empty() ? MappedFile() : MappedFile::open(tokenizer_path)};
 }
 
-bool has_tokenizer(const ModelSource& source) {
-  return source.file.metadata().has(key("tokens")) || !sentencepiece_model(source).empty();
+bool has_tokenizer(const ModelFiles& files) {
+  return files.file.metadata().has(key("tokens")) || !sentencepiece_model(files).empty();
 }
 
-std::unique_ptr<const Tokenizer> open_tokenizer(const ModelSource& source) try {
-  return make_tokenizer(read_vocabulary(source));
+std::unique_ptr<const Tokenizer> open_tokenizer(const ModelFiles& files) try {
+  return make_tokenizer(read_vocabulary(files));
 } catch (const BadVocabulary& e) {  // knows no file
-  throw BadFile(source.file.path() + ": " + e.what());
+  throw BadFile(files.file.path() + ": " + e.what());
 }
 
 std::string_view chat_template(const ModelFile& file) { return file.metadata().text_or("tokenizer.chat_template", ""); }
@@ -140,16 +140,16 @@ ChatFrame::Choice choose_frame(const ModelFile& file, const Tokenizer& tokenizer
   return ChatFrame::choose(chat_template(file), file.metadata().text_or("general.architecture", ""), tokenizer);
 }
 
-OpenModel open_model(ModelSource source, const BackendOptions& options) {
-  Model model = load_model(source.file, make_cpu_backend(options));
-  auto tokenizer = open_tokenizer(source);
-  auto frame = choose_frame(source.file, *tokenizer);
-  const std::string& path = source.file.path();
+OpenModel open_model(ModelFiles files, const BackendOptions& options) {
+  Model model = load_model(files.file, make_cpu_backend(options));
+  auto tokenizer = open_tokenizer(files);
+  auto frame = choose_frame(files.file, *tokenizer);
+  const std::string& path = files.file.path();
   log_detail(path + ": " + model.config.architecture + ", " + std::to_string(model.config.layers.size()) + " layers; " +
              std::to_string(options.threads) + " threads, " + std::string(model.backend->name()) +
              "; turns: " + std::string(frame.frame.name()));
   for (const std::string& name : model.weights.unused) log_detail(path + ": tensor " + quote(name) + " is not used");
-  return {std::move(source), std::move(model), std::move(tokenizer), std::move(frame)};
+  return {std::move(files), std::move(model), std::move(tokenizer), std::move(frame)};
 }
 
 }  // namespace carat

@@ -11,29 +11,29 @@
 namespace carat {
 
 // A model's file and, where that is another one, its tokenizer's: .sbs files of before 2025 have none inside.
-struct ModelSource {
+struct ModelFiles {
   ModelFile file;
   MappedFile tokenizer;  // a SentencePiece model, or nothing
 };
 
 // `tokenizer_path` may be empty. Throws BadFile and Unsupported.
-ModelSource open_source(const std::string& path, const std::string& tokenizer_path);
+ModelFiles open_files(const std::string& path, const std::string& tokenizer_path);
 
-// The others look into the source's mappings, which stand first to be released last. Movable until a session or a
+// The others look into the files' mappings, which stand first to be released last. Movable until a session or a
 // decoder refers to it.
 struct OpenModel {
-  ModelSource source;
+  ModelFiles files;
   Model model;
   std::unique_ptr<const Tokenizer> tokenizer;
   ChatFrame::Choice frame;
 };
 
 // Throws BadFile, Unsupported and NoResource.
-OpenModel open_model(ModelSource source, const BackendOptions& options);
+OpenModel open_model(ModelFiles files, const BackendOptions& options);
 
-// The parts by themselves. What they return looks into the source.
-bool has_tokenizer(const ModelSource& source);
-std::unique_ptr<const Tokenizer> open_tokenizer(const ModelSource& source);
+// The parts by themselves. What they return looks into the files.
+bool has_tokenizer(const ModelFiles& files);
+std::unique_ptr<const Tokenizer> open_tokenizer(const ModelFiles& files);
 ChatFrame::Choice choose_frame(const ModelFile& file, const Tokenizer& tokenizer);
 std::string_view chat_template(const ModelFile& file);  // empty: none
 

@@ -61,12 +61,12 @@ std::string FrameFlags::system_text() const {
 
 ChatFrame FrameFlags::choose(const OpenModel& model) const {
   if (name.empty()) {
-    if (model.frame.basis == ChatFrame::Choice::Basis::none && !chat_template(model.source.file).empty()) {
+    if (model.frame.basis == ChatFrame::Choice::Basis::none && !chat_template(model.files.file).empty()) {
       log_note("the model's chat template is not one of those known: texts go in as they are (see --template)");
     }
     return model.frame.frame;
   }
-  if (auto frame = ChatFrame::by_name(name, chat_template(model.source.file))) return *frame;
+  if (auto frame = ChatFrame::by_name(name, chat_template(model.files.file))) return *frame;
   std::string names;
   for (const std::string_view known : ChatFrame::names()) names += (names.empty() ? "" : ", ") + std::string(known);
   throw BadUsage("--template: '" + name + "' is not known", "known are " + names);

@@ -67,7 +67,7 @@ int run(const RunOptions& o, Call& call) {
   if (o.raw && !o.frame.empty()) throw BadUsage("--raw knows no turns: no --template and no --system go with it");
   const std::string path = o.model.take_path(call.words);
   const std::string text = o.prompt.text(call.words);
-  const OpenModel model = open_model(open_source(path, o.model.tokenizer), o.backend.options());
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
   const ChatFrame frame = o.raw ? *ChatFrame::by_name("raw") : o.frame.choose(model);
   const std::vector<TokenId> prompt = make_prompt(o, *model.tokenizer, frame, text);
 

@@ -121,7 +121,7 @@ SamplingOptions default_sampling(const ModelFile& file, const ChatFrame::Choice&
 }
 
 SamplingOptions sampling_options(const SamplingFlags& flags, const OpenModel& model, std::size_t context) {
-  SamplingOptions options = default_sampling(model.source.file, model.frame);
+  SamplingOptions options = default_sampling(model.files.file, model.frame);
   options.temperature = flags.greedy ? 0 : flags.temperature.value_or(options.temperature);
   options.top_k = flags.top_k.value_or(options.top_k);
   options.top_p = flags.top_p.value_or(options.top_p);

@@ -61,8 +61,8 @@ int tokenize(const TokenizeOptions& o, Call& call) {
   if (o.ids + o.count + o.decode > 1) throw BadUsage("--ids, --count and --decode: one of them");
   const std::string path = o.model.take_path(call.words);
   const std::string text = call.words.empty() ? read_stdin(false) : CLI::detail::join(call.words, " ");
-  const ModelSource source = open_source(path, o.model.tokenizer);
-  const auto tokenizer = open_tokenizer(source);
+  const ModelFiles files = open_files(path, o.model.tokenizer);
+  const auto tokenizer = open_tokenizer(files);
   if (o.decode) {
     print(decode(o, *tokenizer, parse_ids(text, "the ids", tokenizer->size())));
     if (isatty(STDOUT_FILENO) == 1) print("\n");  // elsewhere the bytes are what they are

@@ -1,7 +1,10 @@
 #include "convert/migrate.h"
 
+#include "convert/sentencepiece.h"
 #include "engine/error.h"
+#include "engine/file/mapped_file.h"
 #include "engine/file/quote.h"
+#include "engine/file/sbs.h"
 #include "engine/file/sbs_contents.h"
 #include "engine/file/sbs_metadata.h"
 #include "engine/file/sbs_models.h"
@@ -9,10 +12,6 @@
 namespace carat {
 
 namespace {
-
-std::string_view as_text(const MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
 
 // What a configuration of before May 2025 leaves unsaid.
 SbsConfig completed(SbsConfig config, const std::string& file) {
@@ -25,23 +24,39 @@ SbsConfig completed(SbsConfig config, const std::string& file) {
 
 }  // namespace
 
-void migrate(const std::filesystem::path& old_file, const std::filesystem::path& tokenizer,
-             const std::filesystem::path& target) {
-  const MappedFile old = MappedFile::open(old_file);
-  const MappedFile model = tokenizer.empty() ? MappedFile() : MappedFile::open(tokenizer);
-  const SbsContents contents = read_sbs_contents(old.bytes(), old_file.string());
+void migrate(const std::filesystem::path& weights, const std::filesystem::path& tokenizer,
+             const std::filesystem::path& target, Existing existing) {
+  const MappedFile old = MappedFile::open(weights);
+  const SbsContents contents = read_sbs_contents(old.bytes(), weights.string());
   if (!contents.unread.empty())
-    throw Unsupported(old_file.string() + ": tensor " + quote(contents.unread.front()) +
-                      ": belongs to a part of the model whose shapes the file does not say");
-  SbsWriter writer(completed(contents.config, old_file.string()));
+    throw Unsupported(weights.string() + ": blob " + quote(contents.unread.front()) + ": its shape is not known");
+  SbsWriter writer(completed(contents.config, weights.string()));
+  std::vector<std::byte> piece;
   for (const SbsContents::Item& item : contents.tensors) {
-    if (item.tensor.type == SbsType::nuq && item.layout == NuqLayout::tables_first)
-      throw Unsupported(old_file.string() + ": tensor " + quote(item.tensor.name) +
-                        ": is packed (nuq) as before 2025, which newer files cannot say");
-    writer.add_tensor(item.tensor, item.bytes);
+    if (item.bytes.size() != sbs_bytes(item.tensor.type, item.tensor.rows * item.tensor.cols))
+      throw Unsupported(weights.string() + ": tensor " + quote(item.tensor.name) +
+                        ": has the layout of 2024, which today's files do not have");
+    writer.add_tensor(item.tensor, [&old, &piece, bytes = item.bytes](const SbsWriter::Sink& sink) {
+      constexpr std::size_t kPiece = std::size_t{1} << 22;
+      for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
+        const auto part = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
+        piece.resize(part.size());
+        old.read(static_cast<std::uint64_t>(part.data() - old.bytes().data()), piece);
+        sink(piece);
+      }
+    });
   }
-  writer.set_tokenizer(tokenizer.empty() ? contents.tokenizer : as_text(model));
-  writer.write(target);
+  MappedFile model;
+  std::string_view text = contents.tokenizer;
+  if (!tokenizer.empty()) {
+    model = MappedFile::open(tokenizer);
+    text = {reinterpret_cast<const char*>(model.bytes().data()), model.bytes().size()};
+    parse_sentencepiece(model.bytes(), tokenizer.string());  // refuses what is none
+  }
+  writer.set_tokenizer(text);
+  OutputFile out(target, existing);
+  writer.write([&](std::span<const std::byte> bytes) { out.write(bytes); });
+  out.commit();
 }
 
 }  // namespace carat

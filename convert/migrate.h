@@ -1,13 +1,15 @@
-// Old `.sbs` files made new: everything in one file.
+// From .sbs files of any year to today's: one file, with configuration and tokenizer inside.
 #pragma once
 #include <filesystem>
 
+#include "engine/file/output_file.h"
+
 namespace carat {
 
-// Writes the tensors of `old_file`, byte for byte, with their directory, scales and configuration and the SentencePiece
-// model `tokenizer` to `target`, as gemma.cpp of late 2025 reads it. Without a `tokenizer` (an empty path) the one
-// inside the old file is kept. `target` appears whole or not at all. Throws BadFile and Unsupported.
-void migrate(const std::filesystem::path& old_file, const std::filesystem::path& tokenizer,
-             const std::filesystem::path& target);
+// The tensors stay as they are, byte for byte; a configuration is completed with what its year left unsaid. Without a
+// tokenizer the one inside `weights` stays, if there is one. Writes `target` whole or not at all. Throws BadFile and
+// Unsupported.
+void migrate(const std::filesystem::path& weights, const std::filesystem::path& tokenizer,
+             const std::filesystem::path& target, Existing existing = Existing::replace);
 
 }  // namespace carat

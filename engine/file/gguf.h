@@ -40,6 +40,9 @@ class GgufWriter {
   // Replaces an earlier value of the key. general.alignment, a u32, aligns the file so: set it before any tensor.
   void set(std::string_view key, const Value& value);
 
+  // Takes a key back; one that is not there is fine.
+  void unset(std::string_view key);
+
   // T is a type of Value: numbers, bool or std::string_view.
   template <class T>
   void set_array(std::string_view key, const std::vector<T>& items) {
@@ -55,7 +58,7 @@ class GgufWriter {
   void add_tensor(std::string name, DType dtype, const std::vector<std::uint64_t>& dims,
                   std::span<const std::byte> bytes);
 
-  // Writes `target` whole or not at all. Throws BadFile.
+  // Writes `target` whole or not at all. Throws Error.
   void write(const std::filesystem::path& target) const;
   void write(const Sink& sink) const;
 

@@ -44,6 +44,10 @@ void GgufWriter::set(std::string_view key, const Value& value) {
   }
 }
 
+void GgufWriter::unset(std::string_view key) {
+  std::erase_if(values_, [key](const auto& value) { return value.first == key; });
+}
+
 void GgufWriter::add_tensor(std::string name, DType dtype, const std::vector<std::uint64_t>& dims, Source source) {
   FileTensor tensor{std::move(name), dtype, {1, 1, 1, 1}, dims.size(), data_size_, {}};
   assert(!tensor.name.empty() && tensor.name.size() <= kGgufMaxNameBytes);

@@ -16,7 +16,7 @@ namespace carat {
 
 namespace {
 
-// Closes when it leaves the scope; a mapping does not need it any more.
+// Closes when it leaves the scope, unless it was handed on.
 struct Descriptor {
   int number;
   explicit Descriptor(int opened) : number(opened) {}
@@ -35,20 +35,34 @@ std::string last_error() { return std::generic_category().message(errno); }
 
 }  // namespace
 
-MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : bytes_(std::exchange(other.bytes_, {})), file_(std::exchange(other.file_, -1)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(bytes_, other.bytes_);
+  std::swap(file_, other.file_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (file_ >= 0) ::close(file_);
+}
+
+void MappedFile::read(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(file_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw BadFile("at byte " + std::to_string(offset) + ": cannot be read: " + last_error());
+    if (got == 0) throw BadFile("at byte " + std::to_string(offset) + ": ends here: it was cut short meanwhile");
+    out = out.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<std::uint64_t>(got);
+  }
 }
 
 MappedFile MappedFile::open(const std::filesystem::path& path) {
   // Without O_NONBLOCK, opening a pipe waits for its other end.
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (file.number < 0) refuse(path, "cannot be opened: " + last_error());
   struct stat status {};
   if (::fstat(file.number, &status) != 0) refuse(path, "cannot be examined: " + last_error());
@@ -61,6 +75,7 @@ MappedFile MappedFile::open(const std::filesystem::path& path) {
   if (start == MAP_FAILED) refuse(path, "cannot be mapped: " + last_error());
   MappedFile mapped;
   mapped.bytes_ = {static_cast<const std::byte*>(start), size};
+  mapped.file_ = std::exchange(file.number, -1);
   return mapped;
 }
 

@@ -1,12 +1,14 @@
 // A file in memory, read-only, without reading it: pages come when they are touched.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 
 namespace carat {
 
-// Owns the mapping. A file that another program shortens meanwhile ends the process (SIGBUS), as with every mapping.
+// Owns the mapping. A file that another program shortens meanwhile ends the process (SIGBUS) when its bytes are
+// touched, as with every mapping; `read` throws instead.
 class MappedFile {
  public:
   MappedFile() = default;  // maps nothing
@@ -20,8 +22,13 @@ class MappedFile {
   // Starts at a page; stays where it is when the MappedFile moves.
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  // Copies from `offset` on, without the mapping. Any number of threads may read at once. Throws BadFile, without the
+  // name of the file, when the bytes are not there (any more).
+  void read(std::uint64_t offset, std::span<std::byte> out) const;
+
  private:
   std::span<const std::byte> bytes_;
+  int file_ = -1;
 };
 
 }  // namespace carat

@@ -1,6 +1,7 @@
 #include "engine/file/model_file.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <numeric>
 #include <utility>
@@ -132,6 +133,16 @@ const FileTensor& ModelFile::need(std::string_view name) const {
   const FileTensor* tensor = find(name);
   if (tensor == nullptr) throw BadFile(path() + ": tensor " + quote(name) + ": is missing");
   return *tensor;
+}
+
+void ModelFile::copy(std::span<const std::byte> bytes, std::byte* to) const {
+  for (const FilePart& part : parts_) {
+    const std::span<const std::byte> mapped = part.mapping.bytes();
+    if (mapped.empty() || std::less<>()(bytes.data(), mapped.data())) continue;
+    if (!std::less<>()(bytes.data(), mapped.data() + mapped.size())) continue;
+    return part.mapping.read(static_cast<std::uint64_t>(bytes.data() - mapped.data()), {to, bytes.size()});
+  }
+  std::ranges::copy(bytes, to);
 }
 
 ModelFile open_model_file(const std::filesystem::path& path) {

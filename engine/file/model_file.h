@@ -65,6 +65,10 @@ class ModelFile {
   const FileTensor* find(std::string_view name) const;  // null if missing
   const FileTensor& need(std::string_view name) const;  // throws BadFile if missing
 
+  // Copies bytes of a tensor. Throws BadFile, where touching them would end the process, if the file was cut short
+  // meanwhile; for programs that read every byte once. Any number of threads may copy at once.
+  void copy(std::span<const std::byte> bytes, std::byte* to) const;
+
  private:
   std::string_view format_;
   std::vector<FilePart> parts_;

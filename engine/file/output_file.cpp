@@ -1,6 +1,7 @@
 #include "engine/file/output_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,23 +27,51 @@ void sync_directory(const std::filesystem::path& directory) {
   ::close(opened);
 }
 
+std::filesystem::path temporary_name(std::filesystem::path target, int attempt) {
+  target += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
+  return target;
+}
+
 }  // namespace
 
-OutputFile::OutputFile(std::filesystem::path target) : target_(std::move(target)) {
-  // A name left over by a killed process of the same number is passed over.
-  for (int attempt = 0; file_ < 0 && attempt < 100; ++attempt) {
-    temporary_ = target_;
-    temporary_ += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
-    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file_ < 0 && errno != EEXIST) break;
+OutputFile::OutputFile(std::filesystem::path target, Existing existing)
+    : target_(std::move(target)), existing_(existing) {
+  struct stat found {};
+  if (existing_ == Existing::keep && ::lstat(target_.c_str(), &found) == 0) {
+    errno = EEXIST;
+    fail("is not replaced");
   }
+  create_nameless();
+  if (file_ < 0) create_named();
   if (file_ < 0) fail("cannot be created");
 }
 
 OutputFile::~OutputFile() {
-  if (file_ < 0) return;
-  ::close(file_);
-  ::unlink(temporary_.c_str());
+  if (file_ >= 0) ::close(file_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+// A file that ends with its last descriptor. It gets its name by way of /proc (open(2), O_TMPFILE).
+void OutputFile::create_nameless() {
+  const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
+  file_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+  if (file_ >= 0 && ::access(unfinished().c_str(), F_OK) != 0) ::close(std::exchange(file_, -1));
+}
+
+void OutputFile::create_named() {
+  // A name left over by a killed process of the same number is passed over.
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    temporary_ = temporary_name(target_, attempt);
+    file_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file_ >= 0) return;
+    if (errno != EEXIST) break;
+  }
+  temporary_.clear();
+}
+
+std::filesystem::path OutputFile::unfinished() const {
+  if (!temporary_.empty()) return temporary_;
+  return "/proc/self/fd/" + std::to_string(file_);
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
@@ -57,14 +86,38 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 
 void OutputFile::commit() {
   if (::fsync(file_) != 0) fail("cannot be written to the disk");
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot be put in place");
+  put_in_place();
   ::close(std::exchange(file_, -1));
   sync_directory(target_.parent_path());
 }
 
+void OutputFile::put_in_place() {
+  if (existing_ == Existing::keep) {  // a link, unlike a rename, never replaces
+    if (::linkat(AT_FDCWD, unfinished().c_str(), AT_FDCWD, target_.c_str(), AT_SYMLINK_FOLLOW) == 0) return;
+    fail(errno == EEXIST ? "is not replaced" : "cannot be put in place");
+  }
+  if (temporary_.empty()) give_name();
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot be put in place");
+  temporary_.clear();
+}
+
+// Only a file with a name can replace another.
+void OutputFile::give_name() {
+  const std::filesystem::path nameless = unfinished();
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    const std::filesystem::path name = temporary_name(target_, attempt);
+    if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      temporary_ = name;
+      return;
+    }
+    if (errno != EEXIST) break;
+  }
+  fail("cannot be put in place");
+}
+
 void OutputFile::fail(const char* what) const {
   const std::string why = std::generic_category().message(errno);
-  throw BadFile(target_.string() + ": at byte " + std::to_string(position_) + ": " + what + ": " + why);
+  throw Error(target_.string() + ": at byte " + std::to_string(position_) + ": " + what + ": " + why);
 }
 
 }  // namespace carat

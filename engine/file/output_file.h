@@ -7,11 +7,15 @@
 
 namespace carat {
 
-// Writes to a temporary file beside the target; `commit` puts it in the target's place. Without a commit the
-// destructor removes the temporary file, and an older target stays as it was. Every failure throws BadFile.
+enum class Existing { replace, keep };  // what to do with a file that is there already
+
+// Writes to a temporary file beside the target; `commit` puts it in the target's place. Without a commit the temporary
+// file goes, and an older target stays as it was. Where the file system can do it the temporary file has no name, so
+// that even a process that is killed leaves nothing behind. Every failure throws Error.
 class OutputFile {
  public:
-  explicit OutputFile(std::filesystem::path target);
+  // With Existing::keep, a target that exists is an error, now and at `commit`.
+  explicit OutputFile(std::filesystem::path target, Existing existing = Existing::replace);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
   ~OutputFile();
@@ -21,14 +25,22 @@ class OutputFile {
   // Unbuffered: hand over large pieces.
   void write(std::span<const std::byte> bytes);
 
+  // Under which what is written so far can be opened and read, until `commit`.
+  std::filesystem::path unfinished() const;
+
   // To the disk, then over the target, then the directory entry to the disk. Once, after the last write.
   void commit();
 
  private:
+  void create_nameless();
+  void create_named();
+  void put_in_place();
+  void give_name();
   [[noreturn]] void fail(const char* what) const;  // reads errno
 
   std::filesystem::path target_;
-  std::filesystem::path temporary_;
+  std::filesystem::path temporary_;  // empty while the file has no name
+  Existing existing_;
   int file_ = -1;
   std::uint64_t position_ = 0;
 };

@@ -1,6 +1,7 @@
 // One instruction set's row, from the kernels written over any. A new quantised type adds its line to each list here.
 #pragma once
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/encode_k.h"
 #include "kernels/cpu/panel.h"
 
 namespace carat::cpu {
@@ -17,6 +18,24 @@ constexpr void set_blocks(Table& table, DType dtype) noexcept {
   table.row_products[static_cast<std::size_t>(dtype)] = quantized_row_products<Isa, Block>;
   table.dequantize[static_cast<std::size_t>(dtype)] = unpack_blocks<Isa, Block>;
   table.unpack_tiles[static_cast<std::size_t>(dtype)] = TilePanels<Isa>::template blocks<Block>;
+}
+
+// The types that files are written in; for the others the codecs are fast enough.
+template <class Isa>
+constexpr void set_encoders(Table& table) noexcept {
+  const auto set = [&table](DType dtype, auto encode) { table.quantize[static_cast<std::size_t>(dtype)] = encode; };
+  set(DType::f32, encode_f32<Isa>);
+  set(DType::f16, encode_f16<Isa>);
+  set(DType::bf16, encode_bf16<Isa>);
+  set(DType::sfp, encode_sfp<Isa>);
+  set(DType::q4_0, encode_small_blocks<Isa, BlockQ4_0>);
+  set(DType::q4_1, encode_small_blocks<Isa, BlockQ4_1>);
+  set(DType::q5_0, encode_small_blocks<Isa, BlockQ5_0>);
+  set(DType::q5_1, encode_small_blocks<Isa, BlockQ5_1>);
+  set(DType::q8_0, encode_small_blocks<Isa, BlockQ8_0>);
+  set(DType::q4_k, encode_q4_k<Isa>);
+  set(DType::q5_k, encode_q5_k<Isa>);
+  set(DType::q6_k, encode_q6_k<Isa>);
 }
 
 template <class Isa>
@@ -56,6 +75,8 @@ constexpr Table make_table(const char* name) noexcept {
   table.to_half = to_half<Isa>;
   table.attend = attend<Isa>;
   table.attend_block = attend_block<Isa>;
+  set_encoders<Isa>(table);
+  table.compare = compare<Isa>;
   return table;
 }
 

@@ -159,6 +159,22 @@ void attend_block(const BlockAttention& a) noexcept {
   }
 }
 
+template <DType type>
+void quantize(const float* x, std::byte* w, std::size_t n) noexcept {
+  quantize_row(type, x, w, n);
+}
+
+Difference compare(const float* x, const float* y, std::size_t n) noexcept {
+  double squares = 0, misses = 0, worst = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double value = x[i], miss = value - static_cast<double>(y[i]);
+    squares += value * value;
+    misses += miss * miss;
+    worst = std::max(worst, std::abs(miss));
+  }
+  return {static_cast<float>(squares), static_cast<float>(misses), static_cast<float>(worst)};
+}
+
 template <std::size_t... type>
 constexpr Table make_reference(std::index_sequence<type...>) noexcept {
   return {
@@ -182,6 +198,8 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
       .to_half = to_half,
       .attend = attend,
       .attend_block = attend_block,
+      .quantize = {quantize<static_cast<DType>(type)>...},
+      .compare = compare,
   };
 }
 

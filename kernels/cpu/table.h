@@ -113,6 +113,11 @@ constexpr std::size_t attention_scratch(std::size_t head_dim) {
   return 2 * kAttentionRows * padded + 2 * kKeyBlock * padded + kAttentionRows * kKeyBlock;
 }
 
+// How far y is from x: sums of squares, of x and of x - y, and the largest |x - y|.
+struct Difference {
+  float squares = 0, misses = 0, worst = 0;
+};
+
 struct Table {
   const char* name;
 
@@ -144,8 +149,20 @@ struct Table {
   void (*to_half)(const float* x, std::uint16_t* out, std::size_t n) noexcept;
   void (*attend)(const Attention&) noexcept;
   void (*attend_block)(const BlockAttention&) noexcept;
+
+  // Encodes n elements, a multiple of the type's block, to the bytes of its codec. Null where the codec itself is as
+  // good: see `encoder`.
+  void (*quantize[kDTypeCount])(const float* x, std::byte* w, std::size_t n) noexcept;
+  // The sums are in single precision: for a few thousand elements at a time.
+  Difference (*compare)(const float* x, const float* y, std::size_t n) noexcept;
 };
 
 extern const Table kReference, kBaseline, kAvx2, kAvx512Vnni, kAmx;
+
+// The fastest encoder there is on the instruction set of `table`.
+inline auto encoder(const Table& table, DType dtype) {
+  const auto index = static_cast<std::size_t>(dtype);
+  return table.quantize[index] != nullptr ? table.quantize[index] : kReference.quantize[index];
+}
 
 }  // namespace carat::cpu

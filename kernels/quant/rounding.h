@@ -1,4 +1,5 @@
-// From real numbers to codes: the roundings that the encoders share.
+// From real numbers to codes: the roundings that the encoders share. Those that units built for one instruction set
+// use are always inlined, so that none leaves a copy behind that the linker might give to another.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -13,9 +14,10 @@ constexpr float bounded(float x, float low, float high) noexcept { return x > lo
 
 // The nearest integer within [low, high], ties to even. Right for |x| < 2^22; beyond, and for NaN, some integer of that
 // range: adding 1.5 * 2^23 leaves the integer in the low 23 bits of the sum.
-constexpr int nearest_code(float x, int low, int high) noexcept {
+[[gnu::always_inline]] constexpr int nearest_code(float x, int low, int high) noexcept {
   const auto bits = __builtin_bit_cast(std::int32_t, x + 0x1.8p23f);
-  return std::clamp((bits & 0x7FFFFF) - 0x400000, low, high);
+  const int code = (bits & 0x7FFFFF) - 0x400000;
+  return code < low ? low : (code > high ? high : code);
 }
 
 // The reciprocal of a scale, 0 for a scale of 0.

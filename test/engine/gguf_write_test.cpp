@@ -156,6 +156,42 @@ TEST_CASE("output file: the target appears with the commit, whole", "[gguf]") {
   CHECK((permissions & std::filesystem::perms::owner_exec) == std::filesystem::perms::none);
 }
 
+TEST_CASE("output file: what is unfinished can be read, and leaves no trace", "[gguf]") {
+  const TempDir folder;
+  {
+    OutputFile out(folder / "x");
+    out.write(numbered(1000));
+    CHECK(test::slurp(out.unfinished()).size() == 1000);
+  }
+  CHECK(files_in(folder) == 0);
+}
+
+TEST_CASE("output file: a target that is to be kept is kept, even if it comes late", "[gguf]") {
+  const TempDir folder;
+  std::ofstream(folder / "x") << "older";
+  CHECK_THROWS_WITH(OutputFile(folder / "x", Existing::keep), Contains("x: at byte 0: is not replaced: File exists"));
+  OutputFile out(folder / "late", Existing::keep);
+  out.write(numbered(10));
+  std::ofstream(folder / "late") << "older";
+  CHECK_THROWS_WITH(out.commit(), Contains("late: at byte 10: is not replaced: File exists"));
+  CHECK(test::slurp_text(folder / "late") == "older");
+  OutputFile fresh(folder / "fresh", Existing::keep);
+  fresh.write(numbered(10));
+  fresh.commit();
+  CHECK(std::filesystem::file_size(folder / "fresh") == 10);
+}
+
+TEST_CASE("mapped file: reading past a new, nearer end is an error, not a signal", "[gguf]") {
+  const TempDir folder;
+  std::ofstream(folder / "x") << std::string(100000, 'x');
+  const MappedFile file = MappedFile::open(folder / "x");
+  Bytes out(50000);
+  file.read(50000, out);
+  CHECK(out.back() == std::byte{'x'});
+  std::filesystem::resize_file(folder / "x", 60000);
+  CHECK_THROWS_WITH(file.read(50000, out), Contains("at byte 60000: ends here: it was cut short meanwhile"));
+}
+
 TEST_CASE("output file: failures name the target and the reason", "[gguf]") {
   const TempDir folder;
   CHECK_THROWS_WITH(OutputFile(folder / "none/x"),

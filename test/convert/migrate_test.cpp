@@ -48,13 +48,15 @@ test::SbsBlobs intermediate_blobs() {
 TEST_CASE("migrate: a file of early 2025 becomes one of today, with the same tensors", "[migrate]") {
   const TempDir folder;
   write_bytes(folder / "old.sbs", test::sbs_v1(intermediate_blobs()));
-  write_text(folder / "tokenizer.spm", "another tokenizer");
+  // A SentencePiece model of one piece, "x", that is merged by score.
+  const std::string tokenizer = "\x0a\x03\x0a\x01x\x12\x02\x18\x02";
+  write_text(folder / "tokenizer.spm", tokenizer);
   migrate(folder / "old.sbs", folder / "tokenizer.spm", folder / "new.sbs");
 
   const MappedFile file = MappedFile::open(folder / "new.sbs");
   const SbsContents found = read_sbs_contents(file.bytes(), "new");
   CHECK(found.version == 2);
-  CHECK(found.tokenizer == "another tokenizer");
+  CHECK(found.tokenizer == tokenizer);
   CHECK(found.config.secondary_eos_id == 106);
   CHECK(found.config.scale_base_names.size() == 8);
   const test::SbsBlobs expected = test::tiny_sbs_blobs();

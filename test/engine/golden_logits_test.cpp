@@ -76,6 +76,7 @@ TEST_CASE("golden logits: f16 files within 0.01 of the other engine, quantised f
     const bool quantised = fs::exists(beside(path, ".exact.f32"));
     for (const std::string_view isa : usable_isas()) {
       for (const std::size_t batch : {1, 512}) {
+        if (isa == "reference" && batch == 1) continue;  // the same arithmetic, and slow
         const std::vector<float> ours = logits_of(file, isa, batch, ids);
         INFO(path.filename() << " " << isa << " batch " << batch);
         if (!quantised) {

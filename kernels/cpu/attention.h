@@ -124,7 +124,7 @@ inline void load_block(const CachedHead& c, std::size_t first, std::size_t count
 template <class Isa>
 inline void mask(const BlockAttention& a, std::size_t position, std::size_t from, float* scores) noexcept {
   if (a.soft_cap > 0) soft_cap<Isa>(scores, kKeyBlock, a.soft_cap);
-  const std::size_t oldest = a.window > 0 && position + 1 > a.window ? position + 1 - a.window : 0;
+  const std::size_t oldest = first_seen(position, a.window);
   if (from >= oldest && from + kKeyBlock <= position + 1) return;
   for (std::size_t i = 0; i < kKeyBlock; ++i)
     if (from + i < oldest || from + i > position) scores[i] = kNothing;
@@ -141,7 +141,7 @@ inline void attend_block(const BlockAttention& a) noexcept {
     for (std::size_t d = 0; d < dim; ++d) s.queries[r * s.padded + d] = q[d] * a.scale;
     for (std::size_t d = 0; d < s.padded; ++d) s.sums[r * s.padded + d] = 0;
   }
-  const std::size_t first = a.window > 0 && a.position + 1 > a.window ? a.position + 1 - a.window : 0;
+  const std::size_t first = first_seen(a.position, a.window);
   for (std::size_t from = first; from <= last; from += kKeyBlock) {
     load_block<Isa>(a.cached, from, last + 1 - from < kKeyBlock ? last + 1 - from : kKeyBlock, s);
     for (std::size_t i = 0; i < kKeyBlock; i += kTile)

@@ -278,10 +278,6 @@ CachedHead cached_head(const KvLayer& layer, std::size_t sequence, std::size_t k
           layer.k.cols, layer.slots, head_dim};
 }
 
-std::size_t first_seen(std::size_t position, std::size_t window) {
-  return window > 0 && position + 1 > window ? position + 1 - window : 0;
-}
-
 }  // namespace
 
 void CpuBackend::attend(Tensor out, const Tensor& q, const KvLayer& layer, const Rows& rows,

@@ -152,7 +152,7 @@ void attend_block(const BlockAttention& a) noexcept {
   for (std::size_t row = 0; row < a.tokens * a.queries; ++row) {
     const std::size_t at = row / a.queries * a.q_stride + row % a.queries * a.cached.head_dim;
     const std::size_t last = a.position + row / a.queries;
-    const std::size_t first = a.window > 0 && last + 1 > a.window ? last + 1 - a.window : 0;
+    const std::size_t first = first_seen(last, a.window);
     const Attended one = attend_one(a.cached, a.q + at, first, last, a.scale, a.soft_cap);
     std::transform(one.out.begin(), one.out.end(), a.out + at,
                    [&](double x) { return static_cast<float>(x / one.sum); });

@@ -75,6 +75,11 @@ struct CachedHead {
   std::size_t head_dim = 0;
 };
 
+// The first position that a token sees, of a layer with a window (0 = all).
+[[gnu::always_inline]] constexpr std::size_t first_seen(std::size_t position, std::size_t window) {
+  return window > 0 && position + 1 > window ? position + 1 - window : 0;
+}
+
 // A softmax over some of the positions, not yet divided by its sum: parts of one query can be merged.
 struct RunningSoftmax {
   float largest = -3.0e38f;

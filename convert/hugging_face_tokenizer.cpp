@@ -25,12 +25,18 @@ struct TokenizerConfig {
   std::map<std::size_t, std::pair<std::string, bool>> added;  // id: token, and whether it is special
 };
 
+// The text under `key`; empty where there is none, or something else.
+std::string text_at(const Json& json, const char* key) {
+  const bool there = json.is_object() && json.contains(key) && json[key].is_string();
+  return there ? json[key].get<std::string>() : "";
+}
+
 // "<s>", or an object with more about it.
 std::string spelled(const JsonKeys& keys, const char* key) {
   if (!keys.has(key)) return {};
   const Json& value = keys.at(key);
   if (value.is_string()) return value.get<std::string>();
-  return value.is_object() ? value.value("content", "") : "";
+  return text_at(value, "content");
 }
 
 std::string read_chat_template(const std::filesystem::path& folder, const JsonKeys& keys) {
@@ -44,7 +50,7 @@ std::string read_chat_template(const std::filesystem::path& folder, const JsonKe
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_array()) return {};
   for (const Json& item : value)
-    if (item.is_object() && item.value("name", "") == "default") return item.value("template", "");
+    if (text_at(item, "name") == "default") return text_at(item, "template");
   return {};
 }
 
@@ -94,7 +100,7 @@ struct Splitting {
 
 void read_splitting(const Json& json, Splitting& found) {
   if (!json.is_object()) return;
-  const std::string type = json.value("type", "");
+  const std::string type = text_at(json, "type");
   if (type == "Sequence" && json.contains("pretokenizers") && json["pretokenizers"].is_array())
     for (const Json& part : json["pretokenizers"]) read_splitting(part, found);
   if (type == "Digits") found.digits = true;
@@ -102,8 +108,7 @@ void read_splitting(const Json& json, Splitting& found) {
     found.bytes = true;
     found.gpt2 = !json.contains("use_regex") || json["use_regex"] == true;
   }
-  if (type == "Split" && json.contains("pattern") && json["pattern"].is_object())
-    found.pattern = json["pattern"].value("Regex", "");
+  if (type == "Split" && json.contains("pattern")) found.pattern = text_at(json["pattern"], "Regex");
 }
 
 std::string pre_tokenizer_name(const Splitting& splitting, const std::string& path) {
@@ -122,8 +127,9 @@ struct BpeFile {
 };
 
 std::string read_merge(const Json& merge, const std::string& path) {
-  if (merge.is_string()) return merge.get<std::string>();
-  if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
+  if (merge.is_string() && merge.get_ref<const std::string&>().find(' ', 1) != std::string::npos)
+    return merge.get<std::string>();
+  if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string() && merge[0] != "")
     return merge[0].get<std::string>() + " " + merge[1].get<std::string>();
   throw BadFile(path + ": model.merges: holds what is no pair of tokens");
 }

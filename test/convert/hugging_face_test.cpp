@@ -190,6 +190,26 @@ TEST_CASE("hugging face: shards are found through the index, half floats are kep
   CHECK(source.find("token_embd.weight") != nullptr);
 }
 
+// Found by fuzzing: where a text belongs there was a number, and merges were no pairs.
+TEST_CASE("hugging face: a tokenizer.json with other types than expected is refused or read", "[hugging_face]") {
+  const auto open = [](const json& tokenizer) {
+    const TempDir folder;
+    write_small_model(folder, small_config("gemma3_text"));
+    test::write_file(folder / "tokenizer.json", tokenizer.dump());
+    open_source(folder.path());
+  };
+  json tokenizer = tiny_tokenizer(kQwenSplit);
+  tokenizer["pre_tokenizer"] = {{"type", 1}, {"pattern", 2}};
+  CHECK_NOTHROW(open(tokenizer));
+  tokenizer["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", 3}}}};
+  CHECK_NOTHROW(open(tokenizer));
+  for (const json& merge : {json("ab"), json(" a"), json(""), json({"", "a"}), json(7)}) {
+    tokenizer = tiny_tokenizer(kQwenSplit);
+    tokenizer["model"]["merges"] = json::array({merge});
+    CHECK_THROWS_AS(open(tokenizer), BadFile);
+  }
+}
+
 TEST_CASE("hugging face: what is not known is refused by name", "[hugging_face]") {
   const TempDir folder;
   write_small_model(folder, small_config("mamba"));

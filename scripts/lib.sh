@@ -14,6 +14,7 @@ packages_build=(g++ cmake ninja-build pkg-config libcli11-dev libsentencepiece-d
                 libspdlog-dev catch2 libpcre2-dev)
 packages_test=(python3 python3-pexpect python3-numpy)
 packages_check=(clang clang-format)
+packages_fuzz=(clang libclang-rt-dev)
 
 # need_packages PACKAGE…: installs those that are missing, or says what to run and ends the script.
 need_packages() {

@@ -1,0 +1,38 @@
+// What every fuzz target defines: one input of a stranger, sound ones to begin with, and a way to change them. The same
+// target is run by libFuzzer (scripts/fuzz) and, over seeds, a few mutants and past findings, by the tests.
+#pragma once
+#include <cstddef>
+#include <random>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace carat::fuzz {
+
+using Bytes = std::vector<std::byte>;
+
+// Gives `input` to the code under test. That it is refused is fine; a crash, a hang or an exception that no caller
+// expects is a finding.
+void run(std::span<const std::byte> input);
+
+std::vector<Bytes> seeds();
+
+// A change that keeps the format's structure, so that the mutant gets past the first checks; empty where `input` has
+// none to keep.
+Bytes mutated(std::span<const std::byte> input, std::mt19937& random);
+
+inline Bytes bytes_of(std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+inline std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+template <class T>
+const T& one_of(std::span<const T> choices, std::mt19937& random) {
+  return choices[random() % choices.size()];
+}
+
+}  // namespace carat::fuzz

@@ -13,8 +13,8 @@ import carat_cli as cli
 QUICK = ("-p", 8, "-n", 4, "-r", 2, "-t", 1)
 KEYS = """build_commit build_number cpu_info gpu_info backends model_filename model_type model_size model_n_params
           n_batch n_ubatch n_threads type_k type_v n_gpu_layers n_prompt n_gen n_depth test_time avg_ns stddev_ns
-          avg_ts stddev_ts samples_ns samples_ts ttft_ms load_ms warmup_ms peak_rss cpu_quota isa gb_per_s gb_per_s_ceiling
-          tflops tflops_ceiling ceiling_product ceiling_share""".split()
+          avg_ts stddev_ts samples_ns samples_ts ttft_ms load_ms warmup_ms peak_rss cpu_quota isa gb_per_s
+          gb_per_s_ceiling tflops tflops_ceiling ceiling_product ceiling_share""".split()
 TABLE_KEYS = [key for key in KEYS if not key.startswith("samples_")]
 
 
@@ -162,6 +162,12 @@ class Presets(cli.Case):
         self.assertEqual({row["model_n_params"] for row in rows}, {268098176})
         self.assertGreater(rows[2]["model_size"], rows[0]["model_size"])
         self.assertTrue(all(row["avg_ts"] > 0 for row in rows))
+
+    def test_a_type_whose_blocks_do_not_divide_the_rows_gives_way_to_another(self):
+        result = cli.carat("bench", "--preset", "gemma3-270m", "--type", "q2_k", "-p", 1, "-n", 0, "-r", 1, "-t", 1,
+                           "-o", "json", "--no-warmup", "--no-ceilings")
+        row = json.loads(result.out)[0]
+        self.assertLess(row["model_size"], row["model_n_params"])  # not f16
 
     def test_what_does_not_fit_is_refused_with_the_arithmetic(self):
         result = cli.carat("bench", "--preset", "gemma3-27b", "--type", "f32")

@@ -16,6 +16,11 @@ namespace {
 constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"-sys", "--system"},
     {"-sysf", "--system-file"},
+    {"-pg", "--prompt-gen"},
+    {"-ub", "--ubatch-size"},
+    {"-ngl", "--n-gpu-layers"},
+    {"-fa", "--flash-attn"},
+    {"-oe", "--output-err"},
 });
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_min() > 0; }
@@ -24,6 +29,8 @@ bool takes_value(const CLI::Option& option) { return option.get_items_expected_m
 std::string flag_names(const CLI::Option& option, bool all) {
   std::vector<std::string> names;
   for (const std::string& name : option.get_snames()) names.push_back("-" + name);
+  for (const auto& [old, name] : kOldNames)
+    if (option.check_lname(std::string(name.substr(2)))) names.emplace_back(old);
   for (const std::string& name : option.get_lnames()) {
     if (name.starts_with("no-")) {
       names.back().insert(2, "[no-]");
@@ -71,7 +78,8 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
   while (walk.at != walk.end) {
     std::string argument = *walk.at++;
     const auto old = std::ranges::find(kOldNames, argument, [](const auto& names) { return names.first; });
-    if (old != kOldNames.end()) argument = old->second;
+    const bool is_ours = old != kOldNames.end() && app_->get_option_no_throw(std::string(old->second)) != nullptr;
+    if (is_ours) argument = old->second;
     if (argument == "--") {
       walk.words.insert(walk.words.end(), walk.at, walk.end);
       break;

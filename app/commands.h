@@ -37,6 +37,7 @@ Command add_chat(CLI::App&);
 Command add_info(CLI::App&);
 Command add_tokenize(CLI::App&);
 Command add_eval(CLI::App&);
+Command add_bench(CLI::App&);
 Command add_compress_weights(CLI::App&);
 Command add_migrate_weights(CLI::App&);
 Command add_version(CLI::App&);

@@ -29,6 +29,7 @@ constexpr CommandRow kCommands[] = {
     {"info", "[-m] MODEL", "show what a model file holds", add_info},
     {"tokenize", "[-m] MODEL [TEXT…]", "turn text into token ids, or ids into text", add_tokenize},
     {"eval", "[-m] MODEL -f FILE | --ids-file FILE --logits-out FILE", "measure perplexity, write logits", add_eval},
+    {"bench", "[-m] MODEL[,MODEL…] | --preset NAME", "measure speed, and print it as llama-bench does", add_bench},
     {"compress-weights", "IN OUT", "convert a model, or make it smaller", add_compress_weights},
     {"migrate-weights", "--weights FILE --output-weights FILE", "bring an old .sbs file up to date",
      add_migrate_weights},

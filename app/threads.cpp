@@ -66,13 +66,19 @@ std::optional<double> quota_of_line(const std::string& line) {
 }  // namespace
 
 std::size_t usable_cpus() {
-  std::size_t cpus = allowed_by_affinity();
+  const std::size_t cpus = allowed_by_affinity();
+  const auto quota = cpu_quota();
+  return quota && *quota < static_cast<double>(cpus) ? static_cast<std::size_t>(std::max(*quota, 1.0)) : cpus;
+}
+
+std::optional<double> cpu_quota() {
+  std::optional<double> least;
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     const auto quota = quota_of_line(line);
-    if (quota && *quota < static_cast<double>(cpus)) cpus = static_cast<std::size_t>(std::max(*quota, 1.0));
+    if (quota && (!least || *quota < *least)) least = quota;
   }
-  return cpus;
+  return least;
 }
 
 }  // namespace carat

@@ -55,6 +55,7 @@ DType fall_back(DType type, std::size_t cols) {
   if (type == DType::q4_k) type = DType::q5_0;
   if (type == DType::q5_k) type = DType::q5_1;
   if (type == DType::q6_k) type = DType::q8_0;
+  if (type == DType::q2_k || type == DType::q3_k || type == DType::iq4_xs) type = DType::iq4_nl;
   return fits(type) ? type : DType::f16;
 }
 

@@ -3,6 +3,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/encode_k.h"
 #include "kernels/cpu/panel.h"
+#include "kernels/cpu/probe.h"
 
 namespace carat::cpu {
 
@@ -77,6 +78,7 @@ constexpr Table make_table(const char* name) noexcept {
   table.attend_block = attend_block<Isa>;
   set_encoders<Isa>(table);
   table.compare = compare<Isa>;
+  table.probe = Products<Isa>::row;
   return table;
 }
 

@@ -2,6 +2,7 @@
 // other rows are tested against it, and `--isa reference` runs a model on it.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "kernels/cpu/table.h"
@@ -175,6 +176,18 @@ Difference compare(const float* x, const float* y, std::size_t n) noexcept {
   return {static_cast<float>(squares), static_cast<float>(misses), static_cast<float>(worst)};
 }
 
+std::uint64_t read_bytes(const std::byte* from, std::size_t n) noexcept {
+  return std::accumulate(from, from + n, std::uint64_t{0},
+                         [](std::uint64_t sum, std::byte b) { return sum + static_cast<std::uint64_t>(b); });
+}
+
+// One product at a time, as the others here.
+std::uint64_t multiply(std::size_t rounds) noexcept {
+  double sum = 0;
+  for (std::size_t round = 0; round < rounds; ++round) sum = sum * 0.7 + 0.3;
+  return static_cast<std::uint64_t>(sum);
+}
+
 template <std::size_t... type>
 constexpr Table make_reference(std::index_sequence<type...>) noexcept {
   return {
@@ -200,6 +213,7 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
       .attend_block = attend_block,
       .quantize = {quantize<static_cast<DType>(type)>...},
       .compare = compare,
+      .probe = {read_bytes, multiply, 2, "f64"},
   };
 }
 

@@ -123,6 +123,14 @@ struct Difference {
   float squares = 0, misses = 0, worst = 0;
 };
 
+// What an instruction set can do at most (kernels/probe.h).
+struct ProbeRow {
+  std::uint64_t (*read)(const std::byte* from, std::size_t n) noexcept;  // all bytes once; returns some sum of them
+  std::uint64_t (*multiply)(std::size_t rounds) noexcept;                // likewise, of products in registers
+  double operations;                                                     // of a round
+  const char* product;                                                   // what is multiplied
+};
+
 struct Table {
   const char* name;
 
@@ -160,6 +168,8 @@ struct Table {
   void (*quantize[kDTypeCount])(const float* x, std::byte* w, std::size_t n) noexcept;
   // The sums are in single precision: for a few thousand elements at a time.
   Difference (*compare)(const float* x, const float* y, std::size_t n) noexcept;
+
+  ProbeRow probe;
 };
 
 extern const Table kReference, kBaseline, kAvx2, kAvx512Vnni, kAmx;

@@ -3,7 +3,7 @@ import subprocess
 
 import carat_cli as cli
 
-COMMANDS = ("run", "chat", "info", "tokenize", "eval", "version", "help")
+COMMANDS = ("run", "chat", "info", "tokenize", "eval", "bench", "version", "help")
 
 
 class Mistakes(cli.Case):

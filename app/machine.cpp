@@ -1,0 +1,59 @@
+#include "app/machine.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <optional>
+
+namespace carat {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+// What follows "KEY:" in a file of such lines.
+std::string value_of(const char* path, std::string_view key) {
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos || !line.starts_with(key)) continue;
+    const std::size_t start = line.find_first_not_of(" \t", colon + 1);
+    return start == std::string::npos ? "" : line.substr(start);
+  }
+  return {};
+}
+
+std::optional<std::uint64_t> read_number(const fs::path& path) {
+  std::uint64_t value = 0;
+  return std::ifstream(path) >> value ? std::optional(value) : std::nullopt;  // "max": no limit
+}
+
+// What one group, whose files have these names, has left.
+std::uint64_t left_in(const fs::path& group, const char* limit_name, const char* used_name) {
+  const auto limit = read_number(group / limit_name), used = read_number(group / used_name);
+  return limit && used ? *limit - std::min(*limit, *used) : kNoLimit;
+}
+
+}  // namespace
+
+std::string cpu_name() { return value_of("/proc/cpuinfo", "model name"); }
+
+std::uint64_t peak_resident_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::uint64_t available_memory() {
+  const std::string kilobytes = value_of("/proc/meminfo", "MemAvailable");
+  std::uint64_t least = kilobytes.empty() ? kNoLimit : std::strtoull(kilobytes.c_str(), nullptr, 10) * 1024;
+  const fs::path groups = "/sys/fs/cgroup";  // inside a container, its own group
+  least = std::min(least, left_in(groups, "memory.max", "memory.current"));
+  return std::min(least, left_in(groups / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"));
+}
+
+}  // namespace carat

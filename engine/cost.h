@@ -1,0 +1,17 @@
+// What a token costs, whatever it is computed with: bytes to be read, numbers to be multiplied.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/model.h"
+
+namespace carat {
+
+// Bytes of weights and of keys and values, `kv` each, that must be read to decode the token at `position`.
+std::uint64_t decode_bytes(const Model& model, std::size_t position, DType kv = DType::f16);
+
+// Operations to read `tokens` tokens from `position` on, of which the last one's logits are wanted: two for each
+// product and its sum, of matrices and of attention.
+double prefill_operations(const Model& model, std::size_t position, std::size_t tokens);
+
+}  // namespace carat

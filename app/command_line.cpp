@@ -16,6 +16,7 @@ namespace {
 constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"-sys", "--system"},
     {"-sysf", "--system-file"},
+    {"-jf", "--json-schema-file"},
 });
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_min() > 0; }

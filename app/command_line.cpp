@@ -21,6 +21,7 @@ constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string
     {"-ngl", "--n-gpu-layers"},
     {"-fa", "--flash-attn"},
     {"-oe", "--output-err"},
+    {"-jf", "--json-schema-file"},
 });
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_min() > 0; }

@@ -24,6 +24,7 @@ enum class FinishReason : std::uint8_t {
   length,       // as many tokens as were asked for
   context,      // no room for another
   interrupted,  // by a signal
+  constraint,   // no token goes on as the constraint asks
 };
 
 // The end of an answer; always the last event.

@@ -9,6 +9,7 @@ inline constexpr int kExitUsage = 2;           // a flag, an argument, a text
 inline constexpr int kExitModel = 3;           // missing, corrupt, or of a kind that is not supported
 inline constexpr int kExitPromptTooLong = 4;   // nothing was generated
 inline constexpr int kExitResource = 5;        // memory, threads, a device
+inline constexpr int kExitConstraint = 6;      // a constraint was not met, or is none
 inline constexpr int kExitSignal = 128;        // plus the number of the signal, as shells have it
 inline constexpr int kExitOutputClosed = 141;  // as if SIGPIPE had ended the process
 

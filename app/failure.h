@@ -34,6 +34,12 @@ class PromptTooLong : public Failure {
       : Failure(kExitPromptTooLong, message, std::move(hint)) {}
 };
 
+// A grammar, a regular expression or a schema that nothing can be held to.
+class ConstraintNotMet : public Failure {
+ public:
+  explicit ConstraintNotMet(const std::string& message) : Failure(kExitConstraint, message, {}) {}
+};
+
 // Nobody reads standard output any more: the program ends without a word.
 class OutputClosed : public std::exception {
  public:

@@ -25,6 +25,8 @@ FinishReason finish_reason(StopReason reason, bool found_stop_text) {
       return FinishReason::length;
     case StopReason::context_full:
       return FinishReason::context;
+    case StopReason::filtered:
+      return FinishReason::constraint;
     case StopReason::cancelled:
       break;
   }
@@ -54,7 +56,7 @@ Reply write_reply(Session& session, Sampler& sampler, std::span<const float> log
     return !stop_text.found();
   };
   const StopReason reason =
-      generate(session, sampler, logits, {options.max_tokens, options.end_tokens}, on_token, stop);
+      generate(session, sampler, logits, {options.max_tokens, options.end_tokens, options.filter}, on_token, stop);
 
   if (!stop_text.found()) {
     std::string rest = stop_text.push(decoder.flush());

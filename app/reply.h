@@ -15,7 +15,8 @@ struct ReplyOptions {
   std::size_t max_tokens = 0;
   std::vector<TokenId> end_tokens;
   std::vector<std::string> stop_texts;
-  bool begins_text = true;  // not: the answer goes on with the last word of the prompt
+  bool begins_text = true;        // not: the answer goes on with the last word of the prompt
+  TokenFilter* filter = nullptr;  // what may be written; none: anything
 };
 
 struct Reply {

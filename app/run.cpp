@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "app/commands.h"
+#include "app/constraint_flags.h"
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
@@ -28,6 +29,7 @@ struct RunOptions {
   std::optional<std::int64_t> tokens;  // -1: as many as the context has room for
   ContextFlags context;
   SamplingFlags sampling;
+  ConstraintFlags constraint;
   std::vector<std::string> stops;
   BackendFlags backend;
   bool newline = true;
@@ -43,7 +45,8 @@ std::vector<TokenId> make_prompt(const RunOptions& o, const Tokenizer& tokenizer
     messages.push_back({Role::system, std::move(system)});
   }
   messages.push_back({Role::user, text});
-  return frame.render(tokenizer, messages);
+  // A constraint is for the answer: thoughts could not be told from it.
+  return frame.render(tokenizer, messages, {.think = !o.constraint.given()});
 }
 
 void check_fits(std::size_t tokens, std::size_t context, const ModelConfig& config) {
@@ -62,9 +65,17 @@ void note_end(const RunOptions& o, FinishReason reason, std::size_t context) {
   }
 }
 
+// What the command returns, after an answer that ended by itself.
+int note_constraint(const AnswerConstraint* constraint) {
+  if (constraint == nullptr || constraint->satisfied()) return kExitDone;
+  log_note("the answer ends before the constraint is met");
+  return kExitConstraint;
+}
+
 int run(const RunOptions& o, Call& call) {
   o.log.apply();
   if (o.raw && !o.frame.empty()) throw BadUsage("--raw knows no turns: no --template and no --system go with it");
+  const std::unique_ptr<Automaton> automaton = o.constraint.automaton();
   const std::string path = o.model.take_path(call.words);
   const std::string text = o.prompt.text(call.words);
   const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
@@ -81,14 +92,20 @@ int run(const RunOptions& o, Call& call) {
 
   Interrupt::Watch watch(call.interrupt);
   TextSink sink({.final_newline = o.newline, .stats = o.stats && !o.log.quiet, .seed = sampler.options().seed});
+  const std::vector<TokenId> ends = frame.stops(*model.tokenizer);
+  const auto constraint =
+      automaton != nullptr ? std::make_unique<AnswerConstraint>(*automaton, *model.tokenizer, ends) : nullptr;
   const auto logits = read_prompt(session, prompt, sink, watch.token());
+  int code = kExitDone;
   if (!logits.empty()) {
     const bool begins_text = frame.name() != "raw" || text.empty();
-    const ReplyOptions options = {max_tokens, frame.stops(*model.tokenizer), o.stops, begins_text};
+    if (constraint != nullptr) constraint->begin(begins_text);
+    const ReplyOptions options = {max_tokens, ends, o.stops, begins_text, constraint.get()};
     const Reply reply = write_reply(session, sampler, logits, *model.tokenizer, options, sink, watch.token());
     note_end(o, reply.reason, context);
+    if (watch.signal() == 0) code = note_constraint(constraint.get());
   }
-  return watch.signal() == 0 ? kExitDone : kExitSignal + watch.signal();
+  return watch.signal() == 0 ? code : kExitSignal + watch.signal();
 }
 
 }  // namespace
@@ -103,6 +120,7 @@ Command add_run(CLI::App& app) {
               std::numeric_limits<std::int32_t>::max(), "tokens to write at most; -1: no limit (default: 2048)");
   o->context.add_to(app);
   o->sampling.add_to(app);
+  o->constraint.add_to(app);
   add_stop_texts(app, o->stops);
   o->backend.add_to(app);
   add_switch(app, "--newline", o->newline, "end the answer with a line feed (default: on)")->group(kMore);

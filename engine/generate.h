@@ -2,9 +2,11 @@
 #pragma once
 #include <algorithm>
 #include <concepts>
+#include <vector>
 
 #include "engine/sampler.h"
 #include "engine/session.h"
+#include "engine/token_filter.h"
 
 namespace carat {
 
@@ -13,11 +15,13 @@ enum class StopReason : std::uint8_t {
   token_limit,   // Limits::max_tokens
   context_full,  // no room for another token
   cancelled,     // on_token said so, or the stop token
+  filtered,      // the filter left no token
 };
 
 struct Limits {
   std::size_t max_tokens = 0;
   std::span<const TokenId> end_tokens;
+  TokenFilter* filter = nullptr;  // what may be written; none: anything
 };
 
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
@@ -25,9 +29,18 @@ struct Limits {
 template <std::predicate<TokenId> OnToken>
 StopReason generate(Session& session, Sampler& sampler, std::span<const float> logits, const Limits& limits,
                     OnToken on_token, const std::stop_token& stop = {}) {
+  std::vector<float> allowed;
   for (std::size_t n = 0; n < limits.max_tokens; ++n) {
+    if (limits.filter != nullptr) {
+      allowed.assign(logits.begin(), logits.end());
+      logits = allowed;
+      const TokenFilter::Next next = limits.filter->mask(allowed);
+      if (next == TokenFilter::Next::end) return StopReason::end_token;
+      if (next == TokenFilter::Next::none) return StopReason::filtered;
+    }
     const TokenId token = sampler.pick(logits);
     if (std::ranges::find(limits.end_tokens, token) != limits.end_tokens.end()) return StopReason::end_token;
+    if (limits.filter != nullptr) limits.filter->accept(token);
     if (!on_token(token)) return StopReason::cancelled;
     if (n + 1 == limits.max_tokens) break;
     if (session.room() == 0) return StopReason::context_full;

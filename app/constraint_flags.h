@@ -1,0 +1,57 @@
+// What an answer must look like: a schema, a grammar or a regular expression.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/token_filter.h"
+#include "tokenizer/constraint/automaton.h"
+#include "tokenizer/constraint/constraint_matcher.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace carat {
+
+// An answer on its way through a constraint. It is for one model, and can be used for one answer after another.
+class AnswerConstraint : public TokenFilter {
+ public:
+  // `ends` are the tokens that an answer ends at. `tokenizer` must outlive it.
+  AnswerConstraint(Automaton automaton, const Tokenizer& tokenizer, std::vector<TokenId> ends);
+
+  // Begins an answer; see StreamDecoder about `begins_text`.
+  void begin(bool begins_text);
+
+  Next mask(std::span<float> logits) override;
+  void accept(TokenId token) override;
+
+  // Whether what was written so far is whole.
+  bool satisfied() const { return matcher_.complete(); }
+
+ private:
+  void keep(const TokenSet& allowed, std::span<float> logits) const;
+
+  Automaton automaton_;
+  const Tokenizer& tokenizer_;
+  std::vector<TokenId> ends_;
+  TokenTrie trie_;
+  ConstraintMatcher matcher_;
+};
+
+struct ConstraintFlags {
+  std::string json_schema, json_schema_file, format, grammar, grammar_file, regex;
+
+  void add_to(CLI::App&);
+  bool given() const;  // one of them at least
+
+  // The constraint that one of the flags states, if any does. Throws BadUsage where two do, or a file cannot be read,
+  // and ConstraintNotMet where it is wrong.
+  std::unique_ptr<Automaton> automaton() const;
+
+ private:
+  std::vector<CLI::Option*> options_;
+};
+
+}  // namespace carat

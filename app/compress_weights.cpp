@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "app/commands.h"
 #include "app/failure.h"
@@ -13,26 +14,38 @@
 #include "app/log.h"
 #include "app/options.h"
 #include "app/output.h"
+#include "app/target.h"
 #include "convert/compress.h"
 
 namespace carat {
 namespace {
 
 struct CompressFlags {
-  std::string in, out, type, tokenizer, config;
+  std::string in, out, type, to, tokenizer, config, model;
   bool dry_run = false, verify = false, force = false;
   BackendFlags backend;
   LogFlags log;
 };
 
-// The two kinds of file that are written, by the ending of their names.
+// The two kinds of file that are written, by name or else by the ending of the file's.
 enum class Target { gguf, sbs };
 
-Target target_of(const std::string& path) {
-  const std::filesystem::path ending = std::filesystem::path(path).extension();
-  if (ending == ".gguf") return Target::gguf;
-  if (ending == ".sbs") return Target::sbs;
-  throw BadUsage("'" + path + "': the ending says what to write", "known are .gguf and .sbs");
+Target target_of(const CompressFlags& o) {
+  const std::string ending = std::filesystem::path(o.out).extension();
+  const std::string name = !o.to.empty() ? "." + o.to : ending;
+  if (name == ".gguf") return Target::gguf;
+  if (name == ".sbs") return Target::sbs;
+  if (!o.to.empty()) throw BadUsage("--to: '" + o.to + "' is not known", "known are gguf, sbs");
+  throw BadUsage("'" + o.out + "': does not end in .gguf or .sbs", "--to gguf or --to sbs says what to write");
+}
+
+std::optional<NamedGemma> model_of(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const std::optional<NamedGemma> model = find_gemma(name);
+  if (model) return model;
+  std::string known;
+  for (const KnownGemma& row : known_gemmas()) known += (known.empty() ? "" : ", ") + std::string(row.specifier);
+  throw BadUsage("--model: '" + name + "' is not known", "known are " + known + "; each may end in -it or -pt");
 }
 
 std::string known_types(Target target) {
@@ -46,7 +59,9 @@ std::string known_types(Target target) {
 void check_type(Target target, const std::string& type) {
   const bool known = target == Target::gguf ? find_file_type(type) != nullptr
                                             : std::ranges::find(kSbsTypes, type) != std::end(kSbsTypes);
-  if (!known) throw BadUsage("--type: '" + type + "' is not known", "known are " + known_types(target));
+  const std::string kind = target == Target::gguf ? "GGUF" : ".sbs";
+  if (!known)
+    throw BadUsage("--type: '" + type + "' is no type of " + kind + " files", "known are " + known_types(target));
 }
 
 std::vector<PlannedTensor> plan(ModelSource& source, Target target, const std::string& type) {
@@ -73,7 +88,7 @@ class ProgressLine {
 
   void show(std::uint64_t done) {
     const auto now = Clock::now();
-    if (!shown_ || now - last_ < std::chrono::milliseconds(200)) return;
+    if (!shown_ || done == 0 || now - last_ < std::chrono::milliseconds(200)) return;
     last_ = now;
     const double seconds = std::chrono::duration<double>(now - start_).count();
     const double rate = static_cast<double>(done) / seconds;
@@ -108,8 +123,7 @@ std::string table(const CompressReport& report) {
                 "worst", "mean", "relative");
   std::string text = head;
   for (const TensorGroup& group : report.groups)
-    text +=
-        row(group.name.c_str(), info(group.type).name.data(), group.bytes_before, group.bytes_after, group.distortion);
+    text += row(group.name.c_str(), group.type.name().data(), group.bytes_before, group.bytes_after, group.distortion);
   const TensorGroup total = report.total();
   return text + row("all", "", total.bytes_before, total.bytes_after, total.distortion);
 }
@@ -122,7 +136,7 @@ std::string plan_table(const std::vector<PlannedTensor>& plan) {
     before += planned.tensor.bytes();
     after += planned.bytes;
     std::snprintf(line, sizeof line, "%-34s %-6s -> %-6s %12s %12s\n", planned.tensor.name.c_str(),
-                  info(planned.tensor.dtype).name.data(), info(planned.type).name.data(),
+                  info(planned.tensor.dtype).name.data(), planned.type.name().data(),
                   size_text(planned.tensor.bytes()).c_str(), size_text(planned.bytes).c_str());
     text += line;
   }
@@ -147,30 +161,32 @@ int compress(const CompressFlags& given, Call& call) {
   CompressFlags o = given;
   o.log.apply();
   take_paths(o, call.words);
-  const Target target = target_of(o.out);
+  const Target target = target_of(o);
+  const std::optional<NamedGemma> model = model_of(o.model);
   const std::string type = !o.type.empty() ? o.type : target == Target::gguf ? "q8_0" : "sfp";
   check_type(target, type);
-  if (!o.dry_run && !o.force && std::filesystem::exists(std::filesystem::symlink_status(o.out)))
-    throw BadUsage("'" + o.out + "' exists", "--force replaces it");
+  if (!o.dry_run) check_target(o.out, o.force);
   const BackendOptions backend = o.backend.options();
-  ModelSource source = open_source(o.in, {o.tokenizer, o.config});
+  ModelSource source = open_source(o.in, {o.tokenizer, o.config, model});
+  const std::vector<PlannedTensor> planned = plan(source, target, type);
   if (o.dry_run) {
-    print(plan_table(plan(source, target, type)));
+    print(plan_table(planned));
     return kExitDone;
   }
 
   const Interrupt::Watch watch(call.interrupt);
-  ProgressLine line(source_bytes(source), !o.log.quiet);
+  std::optional<ProgressLine> line(std::in_place, source_bytes(planned), !o.log.quiet);
   CompressOptions options{.threads = backend.threads,
                           .isa = backend.isa,
                           .existing = o.force ? Existing::replace : Existing::keep,
                           .verify = o.verify,
                           .stop = watch.token(),
-                          .progress = [&](std::uint64_t done) { line.show(done); }};
+                          .progress = [&](std::uint64_t done) { line->show(done); }};
   try {
     const CompressReport report = target == Target::gguf
                                       ? compress_to_gguf(source, *find_file_type(type), o.out, options)
                                       : compress_to_sbs(source, type, o.out, options);
+    line.reset();  // its place on the terminal is where the table begins
     if (!o.log.quiet) print(table(report));
   } catch (const Cancelled&) {  // no failure: it is what the signal asked for
     return kExitSignal + watch.signal();
@@ -185,8 +201,11 @@ Command add_compress_weights(CLI::App& app) {
   add_text(app, "--type,--weight-type", o->type, "TYPE",
            "for .gguf: " + known_types(Target::gguf) + " (default: q8_0); for .sbs: " + known_types(Target::sbs) +
                " (default: sfp)");
+  add_text(app, "--to", o->to, "KIND", "gguf or sbs (default: as OUT ends)");
   add_text(app, "--tokenizer", o->tokenizer, "FILE",
            "tokenizer.model, tokenizer.json or tokenizer.bin, where IN has none");
+  add_text(app, "--model", o->model, "NAME",
+           "which Gemma IN is, as gemma.cpp calls it: gemma2-2b-it, gemma3-1b, ...; a raw dump does not say");
   add_text(app, "--config", o->config, "FILE", "a model file that says what a raw dump does not");
   add_switch(app, "--dry-run", o->dry_run, "print what would become of each tensor, write nothing");
   add_switch(app, "--verify", o->verify, "read the output back and compare before it is put in place");

@@ -1,9 +1,8 @@
 // carat migrate-weights: an .sbs file of several parts, or years, to one of today.
-#include <filesystem>
-
 #include "app/commands.h"
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/target.h"
 #include "convert/migrate.h"
 
 namespace carat {
@@ -17,8 +16,7 @@ struct MigrateFlags {
 int migrate(const MigrateFlags& o, Call& call) {
   if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
   if (o.weights.empty() || o.output.empty()) throw BadUsage("--weights and --output-weights: both are needed");
-  if (!o.force && std::filesystem::exists(std::filesystem::symlink_status(o.output)))
-    throw BadUsage("'" + o.output + "' exists", "--force replaces it");
+  check_target(o.output, o.force);
   migrate(o.weights, o.tokenizer, o.output, o.force ? Existing::replace : Existing::keep);
   return kExitDone;
 }

@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
-#include "convert/sentencepiece.h"
-#include "convert/verify.h"
-#include "engine/error.h"
-#include "engine/file/gguf.h"
+#include "convert/conversion.h"
 #include "engine/file/output_file.h"
-#include "engine/file/quote.h"
 
 namespace carat {
 
 namespace {
-
-constexpr std::uint32_t kQuantizationVersion = 2;  // of ggml's block formats, since May 2023
 
 // "blk.7.ffn_down.weight" -> "blk.*.ffn_down.weight", "qkv_ein_7" -> "qkv_ein_*"
 std::string kind_of(const std::string& name) {
@@ -26,33 +20,11 @@ std::string kind_of(const std::string& name) {
   return end == std::string::npos ? name : "blk.*" + name.substr(end);
 }
 
-// What the source's metadata say, but for what describes the file that it came in.
-void copy_metadata(const ModelSource& source, const FileType& type, GgufWriter& writer) {
-  const bool is_of_pieces = !source.sentencepiece.empty() && !source.metadata().has("tokenizer.ggml.tokens");
-  if (is_of_pieces) {
-    const SourceTensor* embedding = source.find("token_embd.weight");
-    PieceVocabulary vocabulary = parse_sentencepiece(source.sentencepiece, source.path);
-    vocabulary.add_space_prefix = false;  // of all Gemmas
-    set_vocabulary(writer, std::move(vocabulary), embedding == nullptr ? 0 : embedding->rows());
-  }
-  for (const Metadata::Entry& entry : source.metadata().entries()) {
-    const bool of_file = entry.key.starts_with("split.") || entry.key == "general.alignment" ||
-                         entry.key == "general.quantization_version" || entry.key == "general.file_type" ||
-                         entry.key == kSentencePieceKey;
-    if (!of_file) writer.set(entry.key, entry.value);
-  }
-  writer.set("general.quantization_version", kQuantizationVersion);
-  writer.set("general.file_type", type.gguf);
-}
-
-void verify_gguf(const OutputFile& out, const std::vector<PlannedTensor>& plan, const std::vector<Digest>& digests,
-                 const std::filesystem::path& target, const std::stop_token& stop) {
-  const ModelFile written = open_model_file(out.unfinished());
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    const FileTensor& tensor = written.need(plan[i].tensor.name);
-    verify_tensor(tensor.name, tensor.dtype == plan[i].type ? tensor.bytes : std::span<const std::byte>(), digests[i],
-                  target, stop);
-  }
+void unscale(Distortion& distortion, float scale) {
+  const double square = static_cast<double>(scale) * static_cast<double>(scale);
+  distortion.squares *= square;
+  distortion.misses *= square;
+  distortion.worst *= static_cast<double>(scale);
 }
 
 }  // namespace
@@ -79,49 +51,40 @@ TensorGroup CompressReport::total() const {
   return sum;
 }
 
-std::uint64_t source_bytes(const ModelSource& source) {
-  return std::accumulate(source.tensors.begin(), source.tensors.end(), std::uint64_t{0},
-                         [](std::uint64_t sum, const SourceTensor& tensor) { return sum + tensor.bytes(); });
+std::uint64_t source_bytes(std::span<const PlannedTensor> plan) {
+  return std::accumulate(plan.begin(), plan.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const PlannedTensor& planned) { return sum + planned.tensor.bytes(); });
 }
 
-std::vector<PlannedTensor> plan_gguf(ModelSource& source, const FileType& type) {
-  sort_like_reference(source.tensors);
-  const std::vector<DType> types = choose_types(type, source.metadata(), source.tensors);
-  std::vector<PlannedTensor> plan;
-  for (std::size_t i = 0; i < types.size(); ++i) {
-    const SourceTensor& tensor = source.tensors[i];
-    plan.push_back({tensor, types[i], tensor.rows() * row_bytes(types[i], tensor.cols())});
-  }
-  return plan;
+Conversion::Conversion(const std::vector<PlannedTensor>& plan, const CompressOptions& options)
+    : plan_(plan),
+      options_(options),
+      encoder_(options.threads, options.isa, options.stop,
+               [this](std::uint64_t bytes) {
+                 done_ += bytes;
+                 if (options_.progress) options_.progress(done_);
+               }),
+      digests_(plan.size()) {}
+
+void Conversion::encode(std::size_t i, const ByteSink& sink, float scale) {
+  Distortion distortion = encoder_.encode(plan_[i].tensor, plan_[i].type, digests_[i].passing(sink));
+  unscale(distortion, scale);
+  report_.add(plan_[i], distortion);
 }
 
-CompressReport compress_to_gguf(ModelSource& source, const FileType& type, const std::filesystem::path& target,
-                                const CompressOptions& options) {
-  const std::vector<PlannedTensor> plan = plan_gguf(source, type);
-  std::uint64_t done = 0;
-  const auto passed = [&](std::uint64_t bytes) {
-    done += bytes;
-    if (options.progress) options.progress(done);
-  };
-  Encoder encoder(options.threads, options.isa, options.stop, passed);
-
-  CompressReport report;
-  std::vector<Digest> digests(plan.size());
-  GgufWriter writer;
-  copy_metadata(source, type, writer);
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    const SourceTensor& tensor = plan[i].tensor;
-    writer.add_tensor(tensor.name, plan[i].type, tensor.dims, [&, i](const GgufWriter::Sink& sink) {
-      report.add(plan[i], encoder.encode(plan[i].tensor, plan[i].type, digests[i].passing(sink)));
-    });
+CompressReport Conversion::finish(const std::filesystem::path& target,
+                                  const std::function<void(const ByteSink&)>& write,
+                                  const std::function<Find(const std::filesystem::path&)>& open) && {
+  OutputFile out(target, options_.existing);
+  write([&](std::span<const std::byte> bytes) { out.write(bytes); });
+  if (options_.verify) {
+    const Find find = open(out.unfinished());
+    for (std::size_t i = 0; i < plan_.size(); ++i)
+      verify_tensor(plan_[i].tensor.name, find(plan_[i]), digests_[i], target, options_.stop);
   }
-
-  OutputFile out(target, options.existing);
-  writer.write([&](std::span<const std::byte> bytes) { out.write(bytes); });
-  if (options.verify) verify_gguf(out, plan, digests, target, options.stop);
   out.commit();
-  report.file_bytes = out.position();
-  return report;
+  report_.file_bytes = out.position();
+  return std::move(report_);
 }
 
 }  // namespace carat

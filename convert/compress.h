@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -19,7 +20,7 @@ namespace carat {
 // What becomes of one tensor.
 struct PlannedTensor {
   SourceTensor tensor;
-  DType type;
+  Packing type;
   std::uint64_t bytes;  // in the output
 };
 
@@ -27,7 +28,7 @@ struct PlannedTensor {
 std::vector<PlannedTensor> plan_gguf(ModelSource& source, const FileType& type);
 
 // The element types of .sbs files that are written; vectors stay f32.
-inline constexpr std::string_view kSbsTypes[] = {"sfp", "bf16", "f32"};
+inline constexpr std::string_view kSbsTypes[] = {"sfp", "bf16", "f32", "i8", "nuq"};
 
 // The tensors of an .sbs file, under gemma.cpp's names, in its order. `type` is one of kSbsTypes.
 std::vector<PlannedTensor> plan_sbs(const ModelSource& source, std::string_view type);
@@ -38,13 +39,13 @@ struct CompressOptions {
   Existing existing = Existing::keep;                     // whether a target is replaced
   bool verify = false;                                    // read back and compare before it is put in place
   std::stop_token stop = {};                              // asks for Cancelled
-  std::function<void(std::uint64_t done)> progress = {};  // bytes of the source, of source_bytes()
+  std::function<void(std::uint64_t done)> progress = {};  // bytes of the source, of source_bytes() of the plan
 };
 
 // Tensors of one kind and one type: "blk.*.ffn_down.weight".
 struct TensorGroup {
   std::string name;
-  DType type;
+  Packing type;
   std::size_t tensors = 0;
   std::uint64_t bytes_before = 0, bytes_after = 0;
   Distortion distortion;
@@ -58,7 +59,7 @@ struct CompressReport {
   TensorGroup total() const;
 };
 
-std::uint64_t source_bytes(const ModelSource& source);
+std::uint64_t source_bytes(std::span<const PlannedTensor> plan);
 
 // Writes `target` whole or not at all. Throws BadFile, Unsupported, NoResource and Cancelled.
 CompressReport compress_to_gguf(ModelSource& source, const FileType& type, const std::filesystem::path& target,

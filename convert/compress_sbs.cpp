@@ -1,14 +1,15 @@
 // The .sbs side of compress.h: canonical tensors put together as gemma.cpp stacks them.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "convert/compress.h"
-#include "convert/sentencepiece.h"
-#include "convert/verify.h"
+#include "convert/conversion.h"
 #include "engine/error.h"
 #include "engine/file/quote.h"
 #include "engine/file/sbs.h"
 #include "engine/file/sbs_contents.h"
+#include "engine/file/sbs_metadata.h"
 
 namespace carat {
 
@@ -17,12 +18,17 @@ namespace {
 constexpr float kSfpLargest = 1.875f;  // beyond it a tensor is scaled down (gemma.cpp, compress-inl.h)
 
 struct SbsKind {
-  std::string_view name;
-  DType dtype;
+  Packing packing;
   SbsType type;
 };
-constexpr SbsKind kKinds[] = {
-    {"sfp", DType::sfp, SbsType::sfp}, {"bf16", DType::bf16, SbsType::bf16}, {"f32", DType::f32, SbsType::f32}};
+const SbsKind& kind_of(std::string_view name) {
+  static const std::array<SbsKind, 5> kKinds = {{{DType::sfp, SbsType::sfp},
+                                                 {DType::bf16, SbsType::bf16},
+                                                 {DType::f32, SbsType::f32},
+                                                 {Packing::i8(), SbsType::i8},
+                                                 {Packing::nuq(), SbsType::nuq}}};
+  return *std::ranges::find(kKinds, name, [](const SbsKind& kind) { return kind.packing.name(); });
+}
 
 const SourceTensor& need(const ModelSource& source, const std::string& name, std::size_t rows, std::size_t cols) {
   const SourceTensor* const tensor = source.find(name);
@@ -56,7 +62,9 @@ SourceTensor assemble(const ModelSource& source, const SbsTensorPlan& plan) {
   std::vector<const SourceTensor*> parts;
   for (const SbsPiece& piece : plan.pieces)
     parts.push_back(&need(source, piece.tensor, piece.first_row + piece.rows, piece.first_col + plan.cols));
-  SourceTensor tensor{plan.name, DType::f32, {plan.cols, plan.rows}, {}, {}, {}};
+  const DType stored = parts.front()->dtype;
+  const bool alike = std::ranges::all_of(parts, [&](const SourceTensor* part) { return part->dtype == stored; });
+  SourceTensor tensor{plan.name, alike ? stored : DType::f32, {plan.cols, plan.rows}, {}, {}, {}};
   tensor.read = [plan, parts](std::size_t first, std::size_t count, float* out) {
     for (std::size_t i = 0; i < plan.pieces.size() && count > 0; ++i) {
       const SbsPiece& piece = plan.pieces[i];
@@ -84,96 +92,61 @@ void scale_down(SourceTensor& tensor, float scale) {
   };
 }
 
-// Vectors are small, and stay exact.
-PlannedTensor planned(SourceTensor tensor, const SbsKind& wanted) {
-  const SbsKind& kind = tensor.rows() == 1 ? kKinds[2] : wanted;
-  const std::uint64_t bytes = sbs_bytes(kind.type, tensor.rows() * tensor.cols());
-  return {std::move(tensor), kind.dtype, bytes};
+PlannedTensor planned(SourceTensor tensor, const Packing& type) {
+  const std::uint64_t bytes = type.bytes(tensor.rows() * tensor.cols());
+  return {std::move(tensor), type, bytes};
 }
 
-void unscale(Distortion& distortion, float scale) {
-  const double square = static_cast<double>(scale) * static_cast<double>(scale);
-  distortion.squares *= square;
-  distortion.misses *= square;
-  distortion.worst *= static_cast<double>(scale);
+// Vectors are small, and stay exact. gemma.cpp looks tokens up in types that need no other values to be decoded.
+Packing packing_of(const SbsTensorPlan& tensor, const Packing& wanted) {
+  if (tensor.rows == 1) return DType::f32;
+  return tensor.name == "c_embedding" && !wanted.dtype() ? Packing(DType::sfp) : wanted;
 }
 
-ModelConfig config_of(const ModelSource& source) {
-  ModelConfig config = read_config(*source.file);
-  const SourceTensor* embedding = source.find(source.format == "raw" ? "c_embedding" : "token_embd.weight");
-  if (embedding == nullptr) throw BadFile(source.path + ": has no embedding");
-  config.vocabulary = embedding->rows();
-  return config;
-}
-
-void verify_sbs(const OutputFile& out, const std::vector<PlannedTensor>& plan, const std::vector<Digest>& digests,
-                const std::filesystem::path& target, const std::stop_token& stop) {
-  const MappedFile written = MappedFile::open(out.unfinished());
-  const SbsContents contents = read_sbs_contents(written.bytes(), target.string());
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    const auto found =
-        std::ranges::find(contents.tensors, plan[i].tensor.name,
-                          [](const SbsContents::Item& item) -> const std::string& { return item.tensor.name; });
-    verify_tensor(plan[i].tensor.name, found == contents.tensors.end() ? std::span<const std::byte>() : found->bytes,
-                  digests[i], target, stop);
-  }
+Conversion::Find open_written(const std::filesystem::path& path) {
+  auto file = std::make_shared<const MappedFile>(MappedFile::open(path));
+  const SbsContents contents = read_sbs_contents(file->bytes(), path.string());
+  return [file, items = contents.tensors](const PlannedTensor& planned) {
+    const auto found = std::ranges::find(items, planned.tensor.name, [](const auto& item) { return item.tensor.name; });
+    return found == items.end() ? std::span<const std::byte>() : found->bytes;
+  };
 }
 
 }  // namespace
 
 std::vector<PlannedTensor> plan_sbs(const ModelSource& source, std::string_view type) {
-  const SbsKind& wanted = *std::ranges::find(kKinds, type, &SbsKind::name);
+  const Packing& wanted = kind_of(type).packing;
   std::vector<PlannedTensor> plan;
-  for (const SbsTensorPlan& tensor : sbs_plan(config_of(source))) {
-    if (source.format == "raw")
-      need(source, tensor.name, tensor.rows, tensor.cols);
-    else
-      plan.push_back(planned(assemble(source, tensor), wanted));
-  }
-  // A dump has gemma.cpp's names already, and may have more than the network needs.
-  if (source.format == "raw")
-    for (const SourceTensor& tensor : source.tensors) plan.push_back(planned(tensor, wanted));
+  for (const SbsTensorPlan& tensor : sbs_plan(sbs_shape(sbs_config_of(source), source.path)))
+    plan.push_back(planned(assemble(source, tensor), packing_of(tensor, wanted)));
+  for (const SourceTensor& extra : source.sbs_extras) plan.push_back(planned(extra, extra.dtype));
+  const auto place = [&](const PlannedTensor& planned) {
+    return std::ranges::find(source.sbs_order, planned.tensor.name) - source.sbs_order.begin();
+  };
+  std::ranges::stable_sort(plan, {}, place);
   return plan;
 }
 
 CompressReport compress_to_sbs(const ModelSource& source, std::string_view type, const std::filesystem::path& target,
                                const CompressOptions& options) {
   std::vector<PlannedTensor> plan = plan_sbs(source, type);
-  std::uint64_t done = 0;
-  const auto passed = [&](std::uint64_t bytes) {
-    done += bytes;
-    if (options.progress) options.progress(done);
-  };
-  Encoder encoder(options.threads, options.isa, options.stop, passed);
-  CompressReport report;
-  std::vector<Digest> digests(plan.size());
-  const ModelConfig config = config_of(source);
-  SbsWriter writer(sbs_config_from(config, source.metadata(), source.path));
+  Conversion conversion(plan, options);
+  SbsWriter writer(sbs_config_of(source));
   for (std::size_t i = 0; i < plan.size(); ++i) {
     SourceTensor& tensor = plan[i].tensor;
-    const SbsKind& kind = *std::ranges::find(kKinds, plan[i].type, &SbsKind::dtype);
-    const float largest = kind.type == SbsType::sfp ? encoder.largest(tensor) : 0;
+    const SbsType stored = kind_of(plan[i].type.name()).type;
+    const bool limited = stored == SbsType::sfp || stored == SbsType::nuq;
+    const float largest = limited ? conversion.encoder().largest(tensor) : 0;
     const float scale = largest > kSfpLargest ? largest / kSfpLargest : 1;
     if (scale != 1) scale_down(tensor, scale);
-    writer.add_tensor({tensor.name, kind.type, tensor.rows(), tensor.cols(), scale},
-                      [&, i, scale](const SbsWriter::Sink& sink) {
-                        Distortion distortion = encoder.encode(plan[i].tensor, plan[i].type, digests[i].passing(sink));
-                        unscale(distortion, scale);
-                        report.add(plan[i], distortion);
-                      });
+    writer.add_tensor({tensor.name, stored, tensor.rows(), tensor.cols(), scale},
+                      [&conversion, i, scale](const SbsWriter::Sink& sink) { conversion.encode(i, sink, scale); });
   }
-  std::vector<std::byte> made;
-  if (source.sentencepiece.empty() && source.metadata().has("tokenizer.ggml.tokens"))
-    made = make_sentencepiece(source.metadata());
-  const std::span<const std::byte> model = made.empty() ? source.sentencepiece : std::span<const std::byte>(made);
-  if (!model.empty()) writer.set_tokenizer({reinterpret_cast<const char*>(model.data()), model.size()});
-
-  OutputFile out(target, options.existing);
-  writer.write([&](std::span<const std::byte> bytes) { out.write(bytes); });
-  if (options.verify) verify_sbs(out, plan, digests, target, options.stop);
-  out.commit();
-  report.file_bytes = out.position();
-  return report;
+  const std::vector<std::byte> tokenizer = sentencepiece_of(source);
+  writer.set_tokenizer({reinterpret_cast<const char*>(tokenizer.data()), tokenizer.size()});
+  return std::move(conversion)
+      .finish(
+          target, [&](const ByteSink& sink) { writer.write(sink); }, open_written);
 }
 
 }  // namespace carat

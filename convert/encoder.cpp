@@ -5,10 +5,12 @@
 #include <cmath>
 #include <exception>
 #include <mutex>
+#include <numeric>
 #include <string>
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/file/byte_reader.h"
 #include "engine/file/quote.h"
 #include "kernels/cpu/dispatch.h"
 
@@ -44,10 +46,11 @@ struct Encoder::Chunks {
   std::size_t rows, cols;
   std::size_t per_chunk, per_slab;  // rows
 
-  explicit Chunks(const SourceTensor& tensor)
+  // Chunks begin with a row and, where groups run on from row to row, with a group.
+  explicit Chunks(const SourceTensor& tensor, std::size_t group = 1)
       : rows(tensor.rows()),
         cols(tensor.cols()),
-        per_chunk(std::max<std::size_t>(1, kChunkValues / cols)),
+        per_chunk(round_up(std::max<std::size_t>(1, kChunkValues / cols), group / std::gcd(group, cols))),
         per_slab(per_chunk * std::max<std::size_t>(1, kSlabChunks * kChunkValues / (per_chunk * cols))) {}
 
   std::size_t slabs() const { return (rows + per_slab - 1) / per_slab; }
@@ -88,14 +91,13 @@ void Encoder::run(std::size_t tasks, Task task) {
   if (failure) std::rethrow_exception(failure);
 }
 
-Distortion Encoder::encode(const SourceTensor& tensor, DType type, const ByteSink& sink) {
-  const Chunks chunks(tensor);
-  const std::size_t row = row_bytes(type, chunks.cols);
+Distortion Encoder::encode(const SourceTensor& tensor, const Packing& type, const ByteSink& sink) {
+  const Chunks chunks(tensor, type.group());
   for (Scratch& scratch : scratch_) scratch.distortion = {};
-  std::vector<std::byte> encoding(chunks.rows_of_slab(0) * row), writing;
+  std::vector<std::byte> encoding, writing;
   for (std::size_t slab = 0; slab < chunks.slabs(); ++slab) {
     check_stop();
-    encoding.resize(chunks.rows_of_slab(slab) * row);
+    encoding.resize(type.bytes(chunks.rows_of_slab(slab) * chunks.cols));
     // The first task writes the slab before this one.
     run(chunks.chunks_of_slab(slab) + 1, [&](std::size_t task, Scratch& scratch) {
       if (task == 0) {
@@ -104,10 +106,10 @@ Distortion Encoder::encode(const SourceTensor& tensor, DType type, const ByteSin
       }
       const std::size_t skipped = (task - 1) * chunks.per_chunk;
       encode_chunk(tensor, type, slab * chunks.per_slab + skipped, chunks.rows_of_chunk(slab, task - 1),
-                   encoding.data() + skipped * row, scratch);
+                   encoding.data() + type.bytes(skipped * chunks.cols), scratch);
     });
     std::swap(encoding, writing);
-    if (passed_) passed_(chunks.rows_of_slab(slab) * row_bytes(tensor.dtype, chunks.cols));
+    if (passed_) passed_(row_bytes(tensor.dtype, chunks.rows_of_slab(slab) * chunks.cols));
   }
   sink(writing);
   Distortion sum;
@@ -115,25 +117,23 @@ Distortion Encoder::encode(const SourceTensor& tensor, DType type, const ByteSin
   return sum;
 }
 
-void Encoder::encode_chunk(const SourceTensor& tensor, DType type, std::size_t first, std::size_t count, std::byte* out,
-                           Scratch& scratch) const {
+void Encoder::encode_chunk(const SourceTensor& tensor, const Packing& type, std::size_t first, std::size_t count,
+                           std::byte* out, Scratch& scratch) const {
   const std::size_t n = count * tensor.cols();
   scratch.values.resize(n);
   scratch.decoded.resize(n);
-  const auto dequantize = isa_.dequantize[static_cast<std::size_t>(type)];
   if (type == tensor.dtype && tensor.copy) {
-    tensor.copy(first, {out, count * row_bytes(type, tensor.cols())});
-    dequantize(out, scratch.decoded.data(), n);
+    tensor.copy(first, {out, type.bytes(n)});
+    isa_.dequantize[static_cast<std::size_t>(tensor.dtype)](out, scratch.decoded.data(), n);
     scratch.values = scratch.decoded;
   } else {
     tensor.read(first, count, scratch.values.data());
-    cpu::encoder(isa_, type)(scratch.values.data(), out, n);
-    dequantize(out, scratch.decoded.data(), n);
+    type.encode(isa_, scratch.values.data(), n, out, scratch.decoded.data());
   }
   scratch.distortion.add(compare(tensor, type, first, scratch, n));
 }
 
-Distortion Encoder::compare(const SourceTensor& tensor, DType type, std::size_t first, const Scratch& scratch,
+Distortion Encoder::compare(const SourceTensor& tensor, const Packing& type, std::size_t first, const Scratch& scratch,
                             std::size_t n) const {
   Distortion sum{n, 0, 0, 0};
   for (std::size_t i = 0; i < n; i += kCompareValues) {
@@ -150,8 +150,8 @@ Distortion Encoder::compare(const SourceTensor& tensor, DType type, std::size_t 
 }
 
 // When the sums are not finite, either a value is to blame, or only the single precision of the sums.
-Distortion Encoder::compare_carefully(const SourceTensor& tensor, DType type, std::size_t first, const Scratch& scratch,
-                                      std::size_t n) const {
+Distortion Encoder::compare_carefully(const SourceTensor& tensor, const Packing& type, std::size_t first,
+                                      const Scratch& scratch, std::size_t n) const {
   const auto refuse_infinite = [&](const std::vector<float>& values, const char* why) {
     const auto end = values.begin() + static_cast<std::ptrdiff_t>(n);
     const auto found = std::find_if_not(values.begin(), end, [](float value) { return std::isfinite(value); });
@@ -159,7 +159,7 @@ Distortion Encoder::compare_carefully(const SourceTensor& tensor, DType type, st
     const auto i = static_cast<std::size_t>(found - values.begin());
     throw BadFile("tensor " + quote(tensor.name) + ": row " + std::to_string(first + i / tensor.cols()) + ", column " +
                   std::to_string(i % tensor.cols()) + ": " + std::to_string(scratch.values[i]) + why +
-                  std::string(info(type).name));
+                  std::string(type.name()));
   };
   refuse_infinite(scratch.values, " is not a finite number, and cannot become ");
   refuse_infinite(scratch.decoded, " or a value beside it is too large for ");

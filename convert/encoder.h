@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "convert/packing.h"
 #include "convert/source.h"
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/thread_pool.h"
@@ -42,7 +43,7 @@ class Encoder {
   // Hands the encoded rows to `sink`, in order, while the next ones are being encoded. Rows that are stored in `type`
   // already are copied. Values that are not finite, or that the type cannot hold, throw BadFile; `stop` throws
   // Cancelled.
-  Distortion encode(const SourceTensor& tensor, DType type, const ByteSink& sink);
+  Distortion encode(const SourceTensor& tensor, const Packing& type, const ByteSink& sink);
 
   // The largest magnitude in a tensor.
   float largest(const SourceTensor& tensor);
@@ -55,12 +56,12 @@ class Encoder {
   };
   struct Chunks;
 
-  void encode_chunk(const SourceTensor& tensor, DType type, std::size_t first, std::size_t count, std::byte* out,
-                    Scratch& scratch) const;
-  Distortion compare(const SourceTensor& tensor, DType type, std::size_t first, const Scratch& scratch,
+  void encode_chunk(const SourceTensor& tensor, const Packing& type, std::size_t first, std::size_t count,
+                    std::byte* out, Scratch& scratch) const;
+  Distortion compare(const SourceTensor& tensor, const Packing& type, std::size_t first, const Scratch& scratch,
                      std::size_t n) const;
-  Distortion compare_carefully(const SourceTensor& tensor, DType type, std::size_t first, const Scratch& scratch,
-                               std::size_t n) const;
+  Distortion compare_carefully(const SourceTensor& tensor, const Packing& type, std::size_t first,
+                               const Scratch& scratch, std::size_t n) const;
   template <class Task>
   void run(std::size_t tasks, Task task);
   void check_stop() const;

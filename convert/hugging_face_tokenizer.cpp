@@ -219,14 +219,15 @@ void score_by_merges(BpeFile& bpe) {
 void set_bytes_vocabulary(GgufWriter& writer, BpeFile bpe, const TokenizerConfig& config, std::size_t rows,
                           const std::string& path) {
   const std::string pre = pre_tokenizer_name(bpe.splitting, path);
+  const bool pads = bpe.vocabulary.padding >= 0;
   set_vocabulary(writer, std::move(bpe.vocabulary), rows);
   writer.set("tokenizer.ggml.model", std::string_view("gpt2"));
   writer.set("tokenizer.ggml.pre", std::string_view(pre));
-  writer.unset("tokenizer.ggml.scores");
   writer.unset("tokenizer.ggml.add_space_prefix");
   writer.unset("tokenizer.ggml.add_bos_token");
   // Llama 3 says nothing in its files; its post-processor puts BOS first.
   if (config.add_bos || pre == "llama-bpe") writer.set("tokenizer.ggml.add_bos_token", config.add_bos.value_or(true));
+  if (pads) writer.set("tokenizer.ggml.add_padding_token", false);
   writer.set_array("tokenizer.ggml.merges", std::vector<std::string_view>(bpe.merges.begin(), bpe.merges.end()));
 }
 

@@ -6,23 +6,9 @@
 #include "engine/file/quote.h"
 #include "engine/file/sbs.h"
 #include "engine/file/sbs_contents.h"
-#include "engine/file/sbs_metadata.h"
 #include "engine/file/sbs_models.h"
 
 namespace carat {
-
-namespace {
-
-// What a configuration of before May 2025 leaves unsaid.
-SbsConfig completed(SbsConfig config, const std::string& file) {
-  const ModelConfig shape = sbs_shape(config, file);
-  if (config.secondary_eos_id == 1) config.secondary_eos_id = end_of_turn(shape.architecture);
-  if (config.scale_base_names.empty())
-    config.scale_base_names = canonical_config(known_gemmas().front()).scale_base_names;
-  return config;
-}
-
-}  // namespace
 
 void migrate(const std::filesystem::path& weights, const std::filesystem::path& tokenizer,
              const std::filesystem::path& target, Existing existing) {

@@ -1,12 +1,14 @@
-// The float32 dump that gemma.cpp's old tool compressed, each matrix behind a line "name rows cols".
+// The float32 dumps that gemma.cpp's old tool compressed: matrices back to back, or each behind a line "name rows
+// cols".
+#include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <optional>
 
 #include "convert/source.h"
 #include "engine/error.h"
 #include "engine/file/byte_reader.h"
 #include "engine/file/quote.h"
+#include "engine/file/sbs_metadata.h"
 
 namespace carat {
 
@@ -42,6 +44,50 @@ std::optional<Line> read_line(std::span<const std::byte> bytes) {
   return Line{std::string(text), *rows, *cols, end + 1};
 }
 
+// Matrices that say what they are.
+std::vector<SbsContents::Item> read_named(std::span<const std::byte> bytes, const std::string& path) {
+  std::vector<SbsContents::Item> items;
+  ByteReader in(bytes, path);
+  while (in.remaining() > 0) {
+    const std::optional<Line> line = read_line(bytes.subspan(in.position()));
+    if (!line) in.fail("expected a line 'name rows cols'");
+    in.skip(line->bytes);
+    const std::uint64_t room = in.remaining() / sizeof(float);
+    if (line->cols > room || line->rows > room / line->cols)
+      in.fail("tensor " + quote(line->name) + ": is larger than the rest of the file: was it cut short?");
+    if (std::ranges::find(items, line->name, [](const auto& item) { return item.tensor.name; }) != items.end())
+      in.fail("tensor " + quote(line->name) + ": appears twice");
+    items.push_back(
+        {{line->name, SbsType::f32, line->rows, line->cols, 1}, in.take(line->rows * line->cols * sizeof(float))});
+  }
+  return items;
+}
+
+// The matrices of a model in the order of gemma.cpp's code of 2024, which is that of its exporter but for two of each
+// layer. They are given in the exporter's.
+std::vector<SbsContents::Item> read_nameless(std::span<const std::byte> bytes, const std::string& path,
+                                             const SbsConfig& config) {
+  const std::vector<SbsTensorPlan> plans = sbs_plan(sbs_shape(config, path));
+  std::uint64_t expected = 0;
+  for (const SbsTensorPlan& plan : plans) expected += std::uint64_t{plan.rows} * plan.cols * sizeof(float);
+  if (bytes.size() != expected)
+    throw BadFile(path + ": has " + std::to_string(bytes.size()) + " bytes, but a float32 dump of " +
+                  config.display_name + " has " + std::to_string(expected));
+  std::vector<SbsContents::Item> items;
+  for (const SbsTensorPlan& plan : plans) items.push_back({{plan.name, SbsType::f32, plan.rows, plan.cols, 1}, {}});
+  ByteReader in(bytes, path);
+  const auto take = [&](SbsContents::Item& item) {
+    item.bytes = in.take(item.tensor.rows * item.tensor.cols * sizeof(float));
+  };
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const bool swapped = items[i].tensor.name.starts_with("qkv_ein");  // stands behind att_ein there
+    if (swapped) take(items[i + 1]);
+    take(items[i]);
+    if (swapped) ++i;
+  }
+  return items;
+}
+
 }  // namespace
 
 bool is_raw_dump(std::span<const std::byte> bytes) { return read_line(bytes).has_value(); }
@@ -50,23 +96,23 @@ ModelSource open_raw_dump(const std::filesystem::path& path, const SourceOptions
   ModelSource source;
   source.path = path.string();
   source.format = "raw";
-  const MappedFile& file = *source.mappings.emplace_back(std::make_unique<const MappedFile>(MappedFile::open(path)));
-  ByteReader in(file.bytes(), source.path);
-  while (in.remaining() > 0) {
-    const std::optional<Line> line = read_line(file.bytes().subspan(in.position()));
-    if (!line) in.fail("expected a line 'name rows cols'");
-    in.skip(line->bytes);
-    const std::uint64_t room = in.remaining() / sizeof(float);
-    if (line->cols > room || line->rows > room / line->cols)
-      in.fail("tensor " + quote(line->name) + ": is larger than the rest of the file: was it cut short?");
-    if (source.find(line->name) != nullptr) in.fail("tensor " + quote(line->name) + ": appears twice");
-    source.tensors.push_back(
-        stored_tensor(line->name, DType::f32, {line->cols, line->rows}, file, in.position(), source.path));
-    in.skip(line->rows * line->cols * sizeof(float));
+  MappedFile file = MappedFile::open(path);
+  SbsContents contents;
+  const bool named = is_raw_dump(file.bytes());
+  if (named) contents.tensors = read_named(file.bytes(), source.path);
+  if (!options.config.empty()) {
+    const ModelSource like = open_source(options.config);
+    contents.config = sbs_config_of(like);
+    source.header = std::make_unique<const std::vector<std::byte>>(sentencepiece_of(like));
+    contents.tokenizer = {reinterpret_cast<const char*>(source.header->data()), source.header->size()};
+  } else if (options.model) {
+    contents.config = canonical_config(*options.model->known);
+    contents.config.wrapping = options.model->wrapping.value_or(contents.config.wrapping);
+  } else {
+    throw BadFile(source.path + ": has no configuration: name the model (--model), or a file that has one (--config)");
   }
-  if (options.config.empty())
-    throw BadFile(source.path + ": has no configuration: name a file of the same model that has one (--config)");
-  adopt_file(source, open_model_file(options.config));
+  if (!named) contents.tensors = read_nameless(file.bytes(), source.path, contents.config);
+  adopt_sbs(source, contents, std::move(file));
   if (!options.tokenizer.empty()) adopt_tokenizer(source, options.tokenizer);
   return source;
 }

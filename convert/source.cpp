@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/file/sbs_metadata.h"
+#include "engine/model_config.h"
 #include "kernels/cpu/dispatch.h"
 
 namespace carat {
@@ -35,22 +37,48 @@ void apply_scale(SourceTensor& tensor, float scale) {
   };
 }
 
-ModelSource from_model_file(ModelFile opened, const std::filesystem::path& path, const SourceOptions& options) {
+// A model of the name that was given has these numbers.
+void check_model(const ModelSource& source, const NamedGemma& named) {
+  const ModelConfig found = read_config(*source.file);
+  const ModelConfig expected = sbs_shape(canonical_config(*named.known), source.path);
+  const auto refuse = [&](const std::string& what) {
+    throw BadFile(source.path + ": is not " + std::string(named.known->specifier) + ": " + what);
+  };
+  if (found.architecture != expected.architecture)
+    refuse("it is of the family " + found.architecture + ", expected " + expected.architecture);
+  const SourceTensor* embedding = source.find("token_embd.weight");
+  const auto same = [&](const char* what, std::size_t is, std::size_t should) {
+    if (is != should) refuse(std::string(what) + " is " + std::to_string(is) + ", expected " + std::to_string(should));
+  };
+  same("the number of layers", found.layers.size(), expected.layers.size());
+  same("the width", found.width, expected.width);
+  same("the width of the feed-forward network", found.hidden, expected.hidden);
+  same("the number of heads", found.heads, expected.heads);
+  same("the number of heads of keys", found.kv_heads, expected.kv_heads);
+  same("the size of a head", found.head_dim, expected.head_dim);
+  same("the number of tokens", embedding == nullptr ? 0 : embedding->rows(), expected.vocabulary);
+}
+
+ModelSource open_model(const std::filesystem::path& path, const SourceOptions& options) {
   ModelSource source;
   source.path = path.string();
-  source.format = opened.format();
-  adopt_file(source, std::move(opened));
+  adopt_file(source, open_model_file(path));
+  source.format = source.file->format();
   if (!options.tokenizer.empty()) adopt_tokenizer(source, options.tokenizer);
-  for (const FileTensor& from : source.file->tensors()) {
-    const auto dims = std::span(from.dims).first(from.n_dims);
-    SourceTensor tensor{from.name, from.dtype, {dims.begin(), dims.end()}, {}, {}, {}};
-    set_readers(tensor, [file = source.file.get(), bytes = from.bytes](std::uint64_t offset, std::span<std::byte> out) {
-      file->copy(bytes.subspan(offset, out.size()), out.data());
-    });
-    apply_scale(tensor, from.scale);
-    source.tensors.push_back(std::move(tensor));
-  }
+  add_file_tensors(source);
   return source;
+}
+
+ModelSource open_any(const std::filesystem::path& path, const SourceOptions& options) {
+  if (std::filesystem::is_directory(path) || path.extension() == ".safetensors" || path.extension() == ".json")
+    return open_model_folder(path, options);
+  const MappedFile file = MappedFile::open(path);
+  if (is_gguf(file.bytes())) return open_model(path, options);
+  if (is_sbs(file.bytes())) return open_sbs(path, options);
+  if (is_llama2c(file.bytes())) return open_llama2c(path, options);
+  const bool described = options.model || !options.config.empty();
+  if (is_raw_dump(file.bytes()) || described) return open_raw_dump(path, options);
+  return open_model(path, options);  // which says what it may be instead
 }
 
 }  // namespace
@@ -66,12 +94,23 @@ const SourceTensor* ModelSource::find(std::string_view name) const {
 }
 
 ModelSource open_source(const std::filesystem::path& path, const SourceOptions& options) {
-  if (std::filesystem::is_directory(path) || path.extension() == ".safetensors" || path.extension() == ".json")
-    return open_model_folder(path, options);
-  const MappedFile file = MappedFile::open(path);
-  if (is_llama2c(file.bytes())) return open_llama2c(path, options);
-  if (is_raw_dump(file.bytes())) return open_raw_dump(path, options);
-  return from_model_file(open_model_file(path), path, options);
+  ModelSource source = open_any(path, options);
+  if (!options.model) return source;
+  check_model(source, *options.model);
+  source.wrapping = options.model->wrapping;
+  return source;
+}
+
+void add_file_tensors(ModelSource& source) {
+  for (const FileTensor& from : source.file->tensors()) {
+    const auto dims = std::span(from.dims).first(from.n_dims);
+    SourceTensor tensor{from.name, from.dtype, {dims.begin(), dims.end()}, {}, {}, {}};
+    set_readers(tensor, [file = source.file.get(), bytes = from.bytes](std::uint64_t offset, std::span<std::byte> out) {
+      file->copy(bytes.subspan(offset, out.size()), out.data());
+    });
+    apply_scale(tensor, from.scale);
+    source.tensors.push_back(std::move(tensor));
+  }
 }
 
 void adopt_file(ModelSource& source, ModelFile file) {
@@ -95,8 +134,13 @@ void set_metadata(ModelSource& source, const GgufWriter& metadata) {
 SourceTensor stored_tensor(std::string name, DType dtype, std::vector<std::uint64_t> dims, const MappedFile& file,
                            std::uint64_t offset, const std::string& path) {
   SourceTensor tensor{std::move(name), dtype, std::move(dims), {}, {}, {}};
-  set_readers(tensor,
-              [&file, offset, path](std::uint64_t from, std::span<std::byte> out) { file.read(offset + from, out); });
+  set_readers(tensor, [&file, offset, path](std::uint64_t from, std::span<std::byte> out) {
+    try {
+      file.read(offset + from, out);
+    } catch (const BadFile& e) {
+      throw BadFile(path + ": " + e.what());
+    }
+  });
   return tensor;
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,7 +15,8 @@
 #include "engine/file/gguf.h"
 #include "engine/file/mapped_file.h"
 #include "engine/file/model_file.h"
-#include "engine/file/sbs.h"
+#include "engine/file/sbs_contents.h"
+#include "engine/file/sbs_models.h"
 #include "kernels/dtype.h"
 
 namespace carat {
@@ -26,7 +28,7 @@ using CopyRows = std::function<void(std::size_t first, std::span<std::byte> out)
 
 struct SourceTensor {
   std::string name;
-  DType dtype = DType::f32;         // in which the rows are stored, or, where they are not, one that keeps their values
+  DType dtype = DType::f32;         // in which the values are stored, or, where they are not, one that keeps them
   std::vector<std::uint64_t> dims;  // dims[0] is the length of a row
   ReadRows read;
   CopyRows copy;       // empty when the rows are not stored as they are read
@@ -34,7 +36,7 @@ struct SourceTensor {
 
   std::size_t cols() const { return dims.empty() ? 1 : dims[0]; }
   std::size_t rows() const;
-  std::uint64_t bytes() const { return rows() * row_bytes(dtype, cols()); }
+  std::uint64_t bytes() const { return row_bytes(dtype, rows() * cols()); }
 };
 
 // Owns everything that its tensors read from.
@@ -51,27 +53,45 @@ struct ModelSource {
   std::unique_ptr<const std::vector<std::byte>> header;  // a GGUF header, where the metadata was made here
   std::deque<std::vector<float>> made;                   // values that are in no file
   std::span<const std::byte> sentencepiece;              // a SentencePiece model, where the tokenizer is one
+  std::optional<SbsConfig> sbs_config;                   // of the sources that gemma.cpp made
+  std::vector<SourceTensor> sbs_extras;                  // of the same: what the text does not need, by its own name
+  std::vector<std::string> sbs_order;                    // and the order of all, by their own names
+  std::optional<SbsWrapping> wrapping;                   // where the user says how prompts are framed
 };
 
 struct SourceOptions {
   std::filesystem::path tokenizer = {};  // of formats that come without one; may be empty
   std::filesystem::path config = {};     // a model file that a raw dump has the configuration of; may be empty
+  std::optional<NamedGemma> model = {};  // which model it is: a raw dump may not say, other formats must agree
 };
 
 // Opens a GGUF or .sbs file, a safetensors file, its index, the folder of a Hugging Face model, a checkpoint of
-// llama2.c, or a raw dump. Throws BadFile and Unsupported.
+// llama2.c, or a raw dump. What is none of them is a dump too if the options say of what. Throws BadFile and
+// Unsupported.
 ModelSource open_source(const std::filesystem::path& path, const SourceOptions& options = {});
 
-// The readers of formats that are no ModelFile.
+// The readers of formats that need more than a ModelFile.
 ModelSource open_model_folder(const std::filesystem::path& folder, const SourceOptions& options);
 ModelSource open_llama2c(const std::filesystem::path& path, const SourceOptions& options);
-// The tensors keep gemma.cpp's names: only an .sbs file can be made of them.
+ModelSource open_sbs(const std::filesystem::path& path, const SourceOptions& options);
 ModelSource open_raw_dump(const std::filesystem::path& path, const SourceOptions& options);
-bool is_raw_dump(std::span<const std::byte> bytes);
+bool is_raw_dump(std::span<const std::byte> bytes);  // one that names its matrices
 bool is_llama2c(std::span<const std::byte> bytes);
 
 // Makes the metadata of a GGUF or .sbs file those of the source, and its tokenizer too.
 void adopt_file(ModelSource& source, ModelFile file);
+
+// Adds the tensors of the source's file.
+void add_file_tensors(ModelSource& source);
+
+// Makes file and tensors of what gemma.cpp has made. `mapping` holds the bytes of `contents`.
+void adopt_sbs(ModelSource& source, const SbsContents& contents, MappedFile mapping);
+
+// The configuration that gemma.cpp would have of it. Throws BadFile, and Unsupported for what no .sbs file can say.
+SbsConfig sbs_config_of(const ModelSource& source);
+
+// Its tokenizer as a SentencePiece model; empty if it has none.
+std::vector<std::byte> sentencepiece_of(const ModelSource& source);
 
 // Takes the SentencePiece model in a file as the source's.
 void adopt_tokenizer(ModelSource& source, const std::filesystem::path& path);

@@ -140,7 +140,11 @@ void ModelFile::copy(std::span<const std::byte> bytes, std::byte* to) const {
     const std::span<const std::byte> mapped = part.mapping.bytes();
     if (mapped.empty() || std::less<>()(bytes.data(), mapped.data())) continue;
     if (!std::less<>()(bytes.data(), mapped.data() + mapped.size())) continue;
-    return part.mapping.read(static_cast<std::uint64_t>(bytes.data() - mapped.data()), {to, bytes.size()});
+    try {
+      return part.mapping.read(static_cast<std::uint64_t>(bytes.data() - mapped.data()), {to, bytes.size()});
+    } catch (const BadFile& e) {
+      throw BadFile(part.path + ": " + e.what());
+    }
   }
   std::ranges::copy(bytes, to);
 }

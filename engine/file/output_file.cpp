@@ -36,14 +36,25 @@ std::filesystem::path temporary_name(std::filesystem::path target, int attempt) 
 
 OutputFile::OutputFile(std::filesystem::path target, Existing existing)
     : target_(std::move(target)), existing_(existing) {
+  check_target();
+  create_nameless();
+  if (file_ < 0) create_named();
+  if (file_ < 0) fail("cannot be created");
+}
+
+// Only a file may be replaced: not a folder, and not a device, which a rename would remove.
+void OutputFile::check_target() {
   struct stat found {};
   if (existing_ == Existing::keep && ::lstat(target_.c_str(), &found) == 0) {
     errno = EEXIST;
     fail("is not replaced");
   }
-  create_nameless();
-  if (file_ < 0) create_named();
-  if (file_ < 0) fail("cannot be created");
+  if (::stat(target_.c_str(), &found) != 0) {
+    if (errno != ENOENT) fail("cannot be created");
+    return;
+  }
+  if (!S_ISREG(found.st_mode)) throw Error(target_.string() + ": is not a regular file, and is not replaced");
+  target_ = std::filesystem::canonical(target_);  // the file that a link leads to, not the link
 }
 
 OutputFile::~OutputFile() {

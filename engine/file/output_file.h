@@ -14,7 +14,8 @@ enum class Existing { replace, keep };  // what to do with a file that is there 
 // that even a process that is killed leaves nothing behind. Every failure throws Error.
 class OutputFile {
  public:
-  // With Existing::keep, a target that exists is an error, now and at `commit`.
+  // With Existing::keep, a target that exists is an error, now and at `commit`. Whatever is no regular file is one
+  // always; a link is followed.
   explicit OutputFile(std::filesystem::path target, Existing existing = Existing::replace);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -32,6 +33,7 @@ class OutputFile {
   void commit();
 
  private:
+  void check_target();
   void create_nameless();
   void create_named();
   void put_in_place();

@@ -28,4 +28,9 @@ struct SbsContents {
 // The bytes outlive the result. Throws BadFile and Unsupported.
 SbsContents read_sbs_contents(std::span<const std::byte> bytes, const std::string& file);
 
+// What read_sbs() makes of them. `bytes` are those of the whole file, `mapping` is what keeps them, or empty. Matrices
+// of f32 may lie at any address. Throws BadFile and Unsupported.
+ModelFile assemble_sbs(const SbsContents& contents, MappedFile mapping, std::span<const std::byte> bytes,
+                       const std::string& file);
+
 }  // namespace carat

@@ -181,6 +181,7 @@ Metadata sbs_metadata(const SbsConfig& config, std::string_view tokenizer, const
   metadata.add("tokenizer.ggml.add_eos_token", false);
   if (!tokenizer.empty()) {
     tokens.text("model", "llama");
+    tokens.text("pre", "default");
     metadata.add(std::string(kSentencePieceKey), tokenizer);
   }
   return metadata;

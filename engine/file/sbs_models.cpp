@@ -15,20 +15,22 @@ namespace {
 
 using enum SbsModel;
 
-// sbs.md, sections 6 and 9.1.
+// sbs.md, sections 5, 6 and 9.1.
 constexpr std::array kKnown = {
-    KnownGemma{gemma_2b, "Gemma_2B", "gemma", 18, 2048, 16384, 8, 1, 256, 256000, 8192, 0},
-    KnownGemma{gemma_7b, "Gemma_7B", "gemma", 28, 3072, 24576, 16, 16, 256, 256000, 8192, 0},
-    KnownGemma{gemma2_2b, "Gemma2_2B", "gemma2", 26, 2304, 9216, 8, 4, 256, 256000, 8192, 4096},
-    KnownGemma{gemma2_9b, "Gemma2_9B", "gemma2", 42, 3584, 14336, 16, 8, 256, 256000, 8192, 4096},
-    KnownGemma{gemma2_27b, "Gemma2_27B", "gemma2", 46, 4608, 36864, 32, 16, 128, 256000, 8192, 4096},
-    KnownGemma{paligemma2_3b_224, "PaliGemma2_3B_224", "gemma2", 26, 2304, 9216, 8, 4, 256, 257152, 8192, 4096},
-    KnownGemma{paligemma2_10b_224, "PaliGemma2_10B_224", "gemma2", 42, 3584, 14336, 16, 8, 256, 257152, 8192, 4096},
-    KnownGemma{gemma3_270m, "Gemma3_270M", "gemma3", 18, 640, 2048, 4, 1, 256, 262144, 32768, 512},
-    KnownGemma{gemma3_1b, "Gemma3_1B", "gemma3", 26, 1152, 6912, 4, 1, 256, 262144, 32768, 512},
-    KnownGemma{gemma3_4b, "Gemma3_4B", "gemma3", 34, 2560, 10240, 8, 4, 256, 262144, 32768, 1024},
-    KnownGemma{gemma3_12b, "Gemma3_12B", "gemma3", 48, 3840, 15360, 16, 8, 256, 262144, 32768, 1024},
-    KnownGemma{gemma3_27b, "Gemma3_27B", "gemma3", 62, 5376, 21504, 32, 16, 128, 262144, 32768, 1024},
+    KnownGemma{gemma_2b, "2b", "Gemma_2B", "gemma", 18, 2048, 16384, 8, 1, 256, 256000, 8192, 0},
+    KnownGemma{gemma_7b, "7b", "Gemma_7B", "gemma", 28, 3072, 24576, 16, 16, 256, 256000, 8192, 0},
+    KnownGemma{gemma2_2b, "gemma2-2b", "Gemma2_2B", "gemma2", 26, 2304, 9216, 8, 4, 256, 256000, 8192, 4096},
+    KnownGemma{gemma2_9b, "9b", "Gemma2_9B", "gemma2", 42, 3584, 14336, 16, 8, 256, 256000, 8192, 4096},
+    KnownGemma{gemma2_27b, "27b", "Gemma2_27B", "gemma2", 46, 4608, 36864, 32, 16, 128, 256000, 8192, 4096},
+    KnownGemma{paligemma2_3b_224, "paligemma2-3b-224", "PaliGemma2_3B_224", "gemma2", 26, 2304, 9216, 8, 4, 256, 257152,
+               8192, 4096},
+    KnownGemma{paligemma2_10b_224, "paligemma2-10b-224", "PaliGemma2_10B_224", "gemma2", 42, 3584, 14336, 16, 8, 256,
+               257152, 8192, 4096},
+    KnownGemma{gemma3_270m, "gemma3-270m", "Gemma3_270M", "gemma3", 18, 640, 2048, 4, 1, 256, 262144, 32768, 512},
+    KnownGemma{gemma3_1b, "gemma3-1b", "Gemma3_1B", "gemma3", 26, 1152, 6912, 4, 1, 256, 262144, 32768, 512},
+    KnownGemma{gemma3_4b, "gemma3-4b", "Gemma3_4B", "gemma3", 34, 2560, 10240, 8, 4, 256, 262144, 32768, 1024},
+    KnownGemma{gemma3_12b, "gemma3-12b", "Gemma3_12B", "gemma3", 48, 3840, 15360, 16, 8, 256, 262144, 32768, 1024},
+    KnownGemma{gemma3_27b, "gemma3-27b", "Gemma3_27B", "gemma3", 62, 5376, 21504, 32, 16, 128, 262144, 32768, 1024},
 };
 
 SbsWrapping canonical_wrapping(const KnownGemma& known) {
@@ -108,6 +110,27 @@ SbsConfig canonical_config(const KnownGemma& known) {
   config.secondary_eos_id = end_of_turn(known.architecture);
   config.scale_base_names = {"att_ein",      "qkv_ein",   "gr_lin_x_w", "gr_lin_y_w",
                              "gr_lin_out_w", "gr_gate_w", "gating_ein", "linear_w"};
+  return config;
+}
+
+std::optional<NamedGemma> find_gemma(std::string_view name) {
+  NamedGemma found{nullptr, std::nullopt};
+  if (name.ends_with("-it")) found.wrapping = SbsWrapping::gemma_it;
+  if (name.ends_with("-pt")) found.wrapping = SbsWrapping::gemma_pt;
+  if (found.wrapping) name.remove_suffix(3);
+  const auto known = std::ranges::find_if(kKnown, [&](const KnownGemma& row) {
+    return name == row.specifier || name == std::string(row.architecture) + "-" + std::string(row.specifier);
+  });
+  if (known == kKnown.end()) return std::nullopt;
+  found.known = &*known;
+  return found;
+}
+
+SbsConfig completed(SbsConfig config, const std::string& file) {
+  const ModelConfig shape = sbs_shape(config, file);
+  if (config.secondary_eos_id == 1) config.secondary_eos_id = end_of_turn(shape.architecture);
+  if (config.scale_base_names.empty())
+    config.scale_base_names = canonical_config(known_gemmas().front()).scale_base_names;
   return config;
 }
 

@@ -71,7 +71,8 @@ class Assembler {
   // gemma.cpp multiplies by 1 + gain; GGUF files, and the network here, by what they hold.
   void add_gain(const std::string& name, const Matrix& matrix) {
     std::vector<float> values(matrix.cols);
-    dequantize_row(matrix.dtype, matrix.bytes, values.data(), values.size());
+    const std::vector<std::byte> aligned(matrix.bytes, matrix.bytes + matrix.row_size());
+    dequantize_row(matrix.dtype, aligned.data(), values.data(), values.size());
     for (float& value : values) value = 1 + value * matrix.scale;
     const auto bytes = std::as_bytes(std::span(values));
     add(name, {DType::f32, 1, matrix.cols, nullptr, 1}, keep({bytes.begin(), bytes.end()}));
@@ -128,9 +129,11 @@ void check_shape(const SbsTensor& tensor, const SbsTensorPlan& plan, const std::
                 shape(plan.rows, plan.cols) + " by the configuration");
 }
 
-ModelFile assemble(MappedFile mapping, std::span<const std::byte> bytes, const std::string& file) {
+}  // namespace
+
+ModelFile assemble_sbs(const SbsContents& contents, MappedFile mapping, std::span<const std::byte> bytes,
+                       const std::string& file) {
   FilePart part{.path = file, .mapping = std::move(mapping), .bytes = bytes, .metadata = Metadata(file), .tensors = {}};
-  const SbsContents contents = read_sbs_contents(bytes, file);
   part.version = contents.version;
   part.metadata = sbs_metadata(contents.config, contents.tokenizer, file, part.owned);
   const auto plans = sbs_plans_by_name(sbs_shape(contents.config, file));
@@ -145,8 +148,6 @@ ModelFile assemble(MappedFile mapping, std::span<const std::byte> bytes, const s
   return ModelFile("sbs", std::move(parts));
 }
 
-}  // namespace
-
 bool is_sbs(std::span<const std::byte> bytes) {
   return bytes.size() >= kSbsMagic.size() &&
          std::ranges::equal(bytes.first(kSbsMagic.size()), std::as_bytes(std::span(kSbsMagic)));
@@ -154,11 +155,11 @@ bool is_sbs(std::span<const std::byte> bytes) {
 
 ModelFile read_sbs(MappedFile file, const std::filesystem::path& path) {
   const std::span<const std::byte> bytes = file.bytes();
-  return assemble(std::move(file), bytes, path.string());
+  return assemble_sbs(read_sbs_contents(bytes, path.string()), std::move(file), bytes, path.string());
 }
 
 ModelFile parse_sbs(std::span<const std::byte> bytes, const std::string& name) {
-  return assemble(MappedFile(), bytes, name);
+  return assemble_sbs(read_sbs_contents(bytes, name), MappedFile(), bytes, name);
 }
 
 }  // namespace carat

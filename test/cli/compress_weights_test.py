@@ -8,10 +8,14 @@ import subprocess
 import tempfile
 import time
 
+import pexpect
+
 import carat_cli as cli
 
 TINY = cli.FIXTURES / "tiny" / "tiny-llama-f16.gguf"
+SBS = cli.FIXTURES / "sbs"
 KILLS = 100
+CUTS = 25
 
 
 class Compress(cli.ModelCase):
@@ -46,6 +50,32 @@ class Compress(cli.ModelCase):
         self.assertEqual(self.compress(*flags).code, 0)
         self.assertEqual(self.out.read_bytes(), TINY.with_name("tiny-llama-Q4_0.gguf").read_bytes())
 
+    def test_the_kind_of_file_comes_from_a_flag_or_from_the_name(self):
+        plain = self.folder / "out"
+        self.assertEqual(self.compress(TINY, plain, "--to", "gguf", "--type", "q4_0").code, 0)
+        self.assertEqual(plain.read_bytes(), TINY.with_name("tiny-llama-Q4_0.gguf").read_bytes())
+        gemma = SBS / "tiny3-f32.sbs"
+        self.assertEqual(self.compress(gemma, self.out, "--to=sbs").code, 0)  # whatever the name says
+        self.assertEqual(self.out.read_bytes(), (SBS / "tiny3-sfp.sbs").read_bytes())
+        self.assert_fails(self.compress(TINY, plain, "--force"), 2, "out'", "--to gguf")
+        self.assert_fails(self.compress(TINY, plain, "--force", "--to", "onnx"), 2, "--to", "onnx", "gguf, sbs")
+
+    def test_a_model_by_name_says_what_a_dump_does_not(self):
+        # Gemma 3 270M as float32, a file of holes: 18 layers, width 640, 2048, 4 heads over 1 of 256.
+        layer = 640 * 256 * 4 + 640 * 256 * 6 + 3 * 640 * 2048 + 4 * 640 + 2 * 256
+        dump = self.folder / "dump.bin"
+        with dump.open("wb") as file:
+            file.truncate(4 * (262144 * 640 + 640 + 18 * layer))
+        flags = (f"--weights={dump}", f"--compressed_weights={self.folder / 'out.sbs'}", "--model=gemma3-270m-it")
+        result = self.compress(*flags, "--dry-run")
+        self.assertEqual(result.code, 0, result)
+        self.assertEqual(len(result.out.splitlines()), 2 + 18 * 10 + 1)
+        self.assertRegex(result.out.decode(), r"c_embedding +f32 +-> sfp +640.0 MiB +160.0 MiB")
+        self.assert_fails(self.compress(dump, self.out, "--model", "gemma3-1b"), 3, "dump.bin", "Gemma3_1B")
+        self.assert_fails(self.compress(dump, self.out), 3, "dump.bin")
+        self.assert_fails(self.compress(dump, self.out, "--model", "gemma4"), 2, "gemma4", "gemma3-270m")
+        self.assert_fails(self.compress(TINY, self.out, "--model", "2b-it"), 3, TINY.name, "2b", "llama")
+
     def test_a_dry_run_writes_nothing(self):
         result = self.compress(TINY, self.out, "--type", "q4_k_m", "--dry-run")
         self.assertEqual(result.code, 0, result)
@@ -66,6 +96,19 @@ class Compress(cli.ModelCase):
         self.assertEqual(self.compress(TINY, self.out, "--force").code, 0)
         self.assertGreater(self.out.stat().st_size, 1000)
 
+    def test_a_terminal_shows_how_far_it_is_and_the_table_in_a_line_of_its_own(self):
+        gemma = cli.FIXTURES / "tiny" / "tiny-gemma3-f16.gguf"
+        flags = ["compress-weights", str(gemma), str(self.out), "--to", "sbs", "--type", "nuq", "-t", "1"]
+        process = pexpect.spawn(cli.CARAT, flags, env=cli.environment(), timeout=cli.TIMEOUT, dimensions=(24, 100))
+        process.expect(pexpect.EOF)
+        process.close()
+        self.assertEqual(process.exitstatus, 0)
+        text = process.before.decode()
+        size = f"{gemma.stat().st_size >> 20}."
+        self.assertRegex(text, rf"\r\[=* *\] [0-9.]+ MiB of {size}[0-9] MiB, [0-9]+ MiB/s, [0-9]+ s left \x1b\[K")
+        self.assertIn("\r\x1b[Ktensors", text)
+        self.assertTrue(text.endswith("\r\n"))
+
     def test_what_cannot_be_meant(self):
         self.assert_fails(self.compress(TINY, self.out, "--type", "q4_9"), 2, "q4_9", "q4_k_m")
         self.assert_fails(self.compress(TINY, self.folder / "out.txt"), 2, "out.txt")
@@ -78,6 +121,11 @@ class Compress(cli.ModelCase):
         nowhere = self.folder / "none" / "out.gguf"
         self.assert_fails(self.compress(TINY, nowhere), 1, "out.gguf", "No such file or directory")
         self.assert_fails(self.compress(TINY, "/proc/out.gguf"), 1, "/proc/out.gguf")
+        self.assert_fails(self.compress(TINY, self.folder / ("x" * 300), "--to", "gguf"), 1, "File name too long")
+        self.assert_fails(self.compress(TINY, self.folder, "--to", "gguf", "--force"), 2, "is a folder")
+        os.mkfifo(self.out)  # as well as a device: a rename would remove it
+        self.assert_fails(self.compress(TINY, self.out, "--force"), 1, "is not a regular file")
+        self.assertTrue(self.out.is_fifo())
 
     def test_a_full_disk(self):
         disk = self.folder / "disk"
@@ -101,19 +149,43 @@ class Compress(cli.ModelCase):
         self.assert_fails(cli.Result(process.returncode, out, err), 1, "File too large")
         self.assert_empty()
 
-    def test_signals_at_any_moment_leave_the_old_file_or_the_new_one(self):
+    def test_an_input_that_is_cut_short_while_it_is_read(self):
+        """At random moments: the target is absent, or whole. Only while the directory is read may it end the process."""
         begin = time.monotonic()
         self.assertEqual(self.compress(TINY, self.out, "--type", "q6_k", "-q").code, 0)
         whole, seconds = self.out.read_bytes(), time.monotonic() - begin
+        chance = random.Random(2)
+        refused = 0
+        for _ in range(CUTS):
+            self.out.unlink(missing_ok=True)
+            source = self.folder / "in.gguf"
+            source.write_bytes(TINY.read_bytes())
+            process = cli.start("compress-weights", source, self.out, "--type", "q6_k", "-q")
+            time.sleep(chance.uniform(0, seconds))
+            os.truncate(source, chance.randrange(source.stat().st_size))
+            _, err = process.communicate(timeout=cli.TIMEOUT)
+            if process.returncode == 0:
+                self.assertEqual(self.out.read_bytes(), whole)
+                continue
+            self.assertEqual(os.listdir(self.folder), ["in.gguf"])
+            if process.returncode != -signal.SIGBUS:
+                self.assert_fails(cli.Result(process.returncode, b"", err), 3, "in.gguf")
+                refused += 1
+        self.assertGreater(refused, 0)
+
+    def signals_leave_the_old_file_or_the_new_one(self, arguments, kills):
+        begin = time.monotonic()
+        self.assertEqual(cli.carat(*arguments).code, 0)
+        whole, seconds = self.out.read_bytes(), time.monotonic() - begin
         chance = random.Random(1)
         killed = 0
-        for i in range(KILLS):
+        for i in range(kills):
             old = (None, b"old")[i % 2]
             self.out.unlink(missing_ok=True)
             if old:
                 self.out.write_bytes(old)
             number = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)[i % 3]
-            process = cli.start("compress-weights", TINY, self.out, "--type", "q6_k", "--force", "-q")
+            process = cli.start(*arguments, "--force")
             time.sleep(chance.uniform(0, 1.2 * seconds))
             process.send_signal(number)
             _, err = process.communicate(timeout=cli.TIMEOUT)
@@ -127,6 +199,18 @@ class Compress(cli.ModelCase):
             self.assertEqual(err, b"")
             self.assertLessEqual(len(os.listdir(self.folder)), 1)
         self.assertGreater(killed, 0)
+
+    def test_signals_at_any_moment_leave_the_old_file_or_the_new_one(self):
+        self.signals_leave_the_old_file_or_the_new_one(
+            ("compress-weights", TINY, self.out, "--type", "q6_k", "-q"), KILLS)
+
+    def test_the_same_for_sbs(self):
+        self.signals_leave_the_old_file_or_the_new_one(
+            ("compress-weights", SBS / "tiny3-f32.sbs", self.out, "--to", "sbs", "--type", "nuq", "-q"), KILLS // 4)
+
+    def test_the_same_for_migrate_weights(self):
+        self.signals_leave_the_old_file_or_the_new_one(
+            ("migrate-weights", "--weights", SBS / "tiny3-f32.sbs", "--output-weights", self.out), KILLS // 4)
 
 
 if __name__ == "__main__":

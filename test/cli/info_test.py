@@ -1,5 +1,7 @@
 """carat info, and what every command says to files that it cannot use."""
 import json
+import pathlib
+import tempfile
 
 import carat_cli as cli
 
@@ -27,6 +29,20 @@ class Info(cli.ModelCase):
         self.assertEqual([rope["base"] for rope in facts["network"]["ropes"]], [1e6, 1e4])
         self.assertEqual(facts["tokenizer"]["turns"], "gemma")
         self.assertEqual((facts["sampling"]["temp"], facts["sampling"]["top_k"]), (1, 64))
+
+    def test_an_sbs_file_is_the_gguf_file_that_it_becomes(self):
+        files = sorted((cli.FIXTURES / "sbs").glob("*.sbs"))
+        self.assertGreater(len(files), 6)
+        for path in files:
+            with self.subTest(path.name), tempfile.TemporaryDirectory() as folder:
+                other = pathlib.Path(folder) / "other.gguf"
+                result = cli.carat("compress-weights", path, other, "--type", "f32", "-q")
+                self.assertEqual((result.code, result.err), (0, ""), result)
+                found, expected = self.facts(path), self.facts(other)
+                for section in ("network", "tokenizer", "sampling"):
+                    self.assertEqual(found[section], expected[section])
+                for key in ("name", "architecture"):
+                    self.assertEqual(found["file"][key], expected["file"][key])
 
     def test_lists_come_if_asked_for(self):
         self.assertNotIn("metadata", self.facts(cli.STORIES))

@@ -108,10 +108,11 @@ TEST_CASE("compress: the report adds up", "[compress]") {
   const CompressReport report = compress(folder / "in.gguf", folder / "out.gguf", "q4_0", options);
   const TensorGroup total = report.total();
   ModelSource source = open_source(folder / "in.gguf");
+  const std::uint64_t source_size = source_bytes(plan_gguf(source, *find_file_type("q4_0")));
   CHECK(total.tensors == source.tensors.size());
-  CHECK(total.bytes_before == source_bytes(source));
+  CHECK(total.bytes_before == source_size);
   CHECK(report.file_bytes == std::filesystem::file_size(folder / "out.gguf"));
-  CHECK(steps.back() == source_bytes(source));
+  CHECK(steps.back() == source_size);
   CHECK(std::ranges::is_sorted(steps));
   const auto group = std::ranges::find(report.groups, "blk.*.ffn_down.weight", &TensorGroup::name);
   REQUIRE(group != report.groups.end());
@@ -183,7 +184,7 @@ TEST_CASE("compress: an input that is cut short while it is read is an error", "
   ModelSource source = open_source(folder / "in.gguf");
   std::filesystem::resize_file(folder / "in.gguf", std::filesystem::file_size(folder / "in.gguf") / 2);
   CHECK_THROWS_WITH(compress_to_gguf(source, *find_file_type("q8_0"), folder / "out.gguf", {.threads = 2}),
-                    Contains("it was cut short meanwhile"));
+                    Contains("in.gguf: at byte") && Contains("it was cut short meanwhile"));
   CHECK(files_in(folder) == 1);
 }
 

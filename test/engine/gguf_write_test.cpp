@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <fstream>
 
@@ -196,9 +198,27 @@ TEST_CASE("output file: failures name the target and the reason", "[gguf]") {
   const TempDir folder;
   CHECK_THROWS_WITH(OutputFile(folder / "none/x"),
                     Contains("none/x: at byte 0: cannot be created: No such file or directory"));
-  std::filesystem::create_directory(folder / "taken");
+  CHECK_THROWS_WITH(OutputFile(folder / std::string(300, 'x')), Contains("cannot be created: File name too long"));
   OutputFile out(folder / "taken");
+  std::filesystem::create_directory(folder / "taken");
   CHECK_THROWS_WITH(out.commit(), Contains("taken: at byte 0: cannot be put in place"));
+}
+
+TEST_CASE("output file: neither a folder nor a device is replaced, and a link is followed", "[gguf]") {
+  const TempDir folder;
+  std::filesystem::create_directory(folder / "taken");
+  CHECK_THROWS_WITH(OutputFile(folder / "taken"), Contains("taken: is not a regular file"));
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(OutputFile(folder / "pipe"), Contains("pipe: is not a regular file"));
+  CHECK(std::filesystem::is_fifo(folder / "pipe"));
+  std::ofstream(folder / "taken" / "x") << "older";
+  std::filesystem::create_symlink("taken/x", folder / "link");
+  OutputFile out(folder / "link");
+  out.write(numbered(10));
+  out.commit();
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+  CHECK(std::filesystem::file_size(folder / "taken" / "x") == 10);
+  CHECK(files_in(folder) == 3);
 }
 
 TEST_CASE("output file: two writers of one target do not meet", "[gguf]") {

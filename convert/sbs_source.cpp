@@ -1,0 +1,87 @@
+// Sources that hold gemma.cpp's tensors: its .sbs files, and the dumps that its old tool compressed.
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+#include "convert/sentencepiece.h"
+#include "convert/source.h"
+#include "engine/error.h"
+#include "engine/file/sbs_contents.h"
+#include "engine/file/sbs_metadata.h"
+#include "engine/file/sbs_models.h"
+#include "engine/model_config.h"
+#include "kernels/quant/codecs.h"
+
+namespace carat {
+
+namespace {
+
+// Gains as gemma.cpp stores them: what was added to them on the way to canonical tensors cannot always be taken off.
+void set_gains(ModelSource& source, const SbsContents& contents, const std::vector<SbsTensorPlan>& plans) {
+  for (const SbsTensorPlan& plan : plans) {
+    const auto item = std::ranges::find(contents.tensors, plan.name, [](const auto& i) { return i.tensor.name; });
+    const auto tensor = std::ranges::find(source.tensors, plan.pieces.front().tensor, &SourceTensor::name);
+    if (!plan.subtract_one || item == contents.tensors.end() || tensor == source.tensors.end()) continue;
+    const auto dtype = dtype_from_sbs(static_cast<std::uint32_t>(item->tensor.type));
+    if (!dtype) continue;
+    const std::vector<std::byte> stored(item->bytes.begin(), item->bytes.end());
+    std::vector<float>& values = source.made.emplace_back(plan.cols);
+    dequantize_row(*dtype, stored.data(), values.data(), values.size());
+    for (float& value : values) value *= item->tensor.scale;
+    tensor->read_gain = [&values](std::size_t, std::size_t, float* out) { std::ranges::copy(values, out); };
+  }
+}
+
+}  // namespace
+
+void adopt_sbs(ModelSource& source, const SbsContents& contents, MappedFile mapping) {
+  const std::span<const std::byte> bytes = mapping.bytes();
+  adopt_file(source, assemble_sbs(contents, std::move(mapping), bytes, source.path));
+  add_file_tensors(source);
+  const std::vector<SbsTensorPlan> plans = sbs_plan(sbs_shape(contents.config, source.path));
+  std::set<std::string_view> needed;
+  for (const SbsTensorPlan& plan : plans)
+    for (const SbsPiece& piece : plan.pieces) needed.insert(piece.tensor);
+  // No other engine would know what has no canonical name.
+  const auto extras = std::ranges::stable_partition(
+      source.tensors, [&](const SourceTensor& tensor) { return needed.contains(tensor.name); });
+  source.sbs_extras.assign(std::make_move_iterator(extras.begin()), std::make_move_iterator(extras.end()));
+  source.tensors.erase(extras.begin(), extras.end());
+  for (const SbsContents::Item& item : contents.tensors) source.sbs_order.push_back(item.tensor.name);
+  set_gains(source, contents, plans);
+  source.sbs_config = completed(contents.config, source.path);
+}
+
+SbsConfig sbs_config_of(const ModelSource& source) {
+  SbsConfig config;
+  if (source.sbs_config) {
+    config = *source.sbs_config;
+  } else {
+    ModelConfig network = read_config(*source.file);
+    const SourceTensor* embedding = source.find("token_embd.weight");
+    if (embedding == nullptr) throw BadFile(source.path + ": has no embedding");
+    network.vocabulary = embedding->rows();
+    config = sbs_config_from(network, source.metadata(), source.path);
+  }
+  config.wrapping = source.wrapping.value_or(config.wrapping);
+  return config;
+}
+
+std::vector<std::byte> sentencepiece_of(const ModelSource& source) {
+  if (source.sentencepiece.empty() && source.metadata().has("tokenizer.ggml.tokens"))
+    return make_sentencepiece(source.metadata());
+  return {source.sentencepiece.begin(), source.sentencepiece.end()};
+}
+
+ModelSource open_sbs(const std::filesystem::path& path, const SourceOptions& options) {
+  ModelSource source;
+  source.path = path.string();
+  source.format = "sbs";
+  MappedFile mapping = MappedFile::open(path);
+  const SbsContents contents = read_sbs_contents(mapping.bytes(), source.path);
+  adopt_sbs(source, contents, std::move(mapping));
+  if (!options.tokenizer.empty()) adopt_tokenizer(source, options.tokenizer);
+  return source;
+}
+
+}  // namespace carat

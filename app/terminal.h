@@ -1,0 +1,48 @@
+// The terminal that a person sits at: its size, its modes, and how wide a text is on it.
+#pragma once
+#include <termios.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace carat {
+
+struct ScreenSize {
+  std::size_t columns = 80, rows = 24;
+};
+ScreenSize screen_size();
+
+// Whether it cannot move its cursor: TERM is "dumb", or says nothing.
+bool terminal_is_dumb();
+
+// Characters count as in UTF-8, whatever the locale says: the model's texts are UTF-8 too. Once, before the others.
+void use_utf8();
+
+// UTF-8 to code points and back. What is not UTF-8 becomes U+FFFD.
+std::wstring widen(std::string_view text);
+std::string narrow(std::wstring_view text);
+
+// Where on the screen a text leads that begins in a column.
+struct ScreenPoint {
+  std::size_t row = 0, column = 0;  // from where it began; column == columns: at the margin, about to wrap
+
+  void advance(std::string_view text, std::size_t columns);
+  void advance(wchar_t character, std::size_t columns);
+};
+
+// While it lives, keys are neither shown nor gathered into lines: what is typed meanwhile waits for the next prompt.
+// Ctrl-C and Ctrl-Z stay signals.
+class QuietKeyboard {
+ public:
+  QuietKeyboard();
+  QuietKeyboard(const QuietKeyboard&) = delete;
+  QuietKeyboard& operator=(const QuietKeyboard&) = delete;
+  ~QuietKeyboard();
+
+ private:
+  termios before_{};
+  bool is_quiet_ = false;
+};
+
+}  // namespace carat

@@ -53,16 +53,16 @@ class Conversation {
         system_(options.frame.system_text()),
         session_(model.model, {options.context.positions(model.model.config), options.context.batch}),
         sampler_(sampling_options(options.sampling, model, session_.context()), model.model.config.vocabulary),
-        reply_{options.tokens < 0 ? session_.context() : static_cast<std::size_t>(options.tokens),
-               frame_.stops(*model.tokenizer), options.stops, frame_.name() != "raw"} {}
+        reply_{.max_tokens = options.tokens < 0 ? session_.context() : static_cast<std::size_t>(options.tokens),
+               .end_tokens = frame_.stops(*model.tokenizer),
+               .stop_texts = options.stops,
+               .begins_text = frame_.name() != "raw"} {}
 
   void clear() {
     ids_.clear();
     session_.rewind(0);
     sampler_.forget();
   }
-
-  std::uint64_t seed() const { return sampler_.options().seed; }
 
   // One turn. What the user said is forgotten again if the answer was interrupted before it began, or does not fit.
   void answer(const std::string& text, Sink& sink, const std::stop_token& stop);
@@ -109,16 +109,18 @@ void Conversation::answer(const std::string& text, Sink& sink, const std::stop_t
   }
   if (ids_.size() == session_.position()) return;  // nothing said, to a model that begins no text by itself
   for (const TokenId id : added) sampler_.note(id);
-  const auto logits = read_prompt(session_, std::span(ids_).subspan(session_.position()), sink, stop);
-  if (logits.empty()) {
+  Reply reply = carat::reply(session_, sampler_, std::span(ids_).subspan(session_.position()), *model_.tokenizer,
+                             reply_, sink, stop);
+  if (!reply.read) {
     say("[interrupted: nothing was said]");
     return forget_from(before);
   }
-  const Reply reply = write_reply(session_, sampler_, logits, *model_.tokenizer, reply_, sink, stop);
   ids_.insert(ids_.end(), reply.ids.begin(), reply.ids.end());
-  if (reply.reason == FinishReason::interrupted) say("[interrupted]");
-  if (reply.reason == FinishReason::length) say("[stopped after " + std::to_string(reply.ids.size()) + " tokens]");
-  if (reply.reason == FinishReason::context) {
+  const FinishReason reason = reply.result.reason;
+  sink.on(std::move(reply.result));
+  if (reason == FinishReason::interrupted) say("[interrupted]");
+  if (reason == FinishReason::length) say("[stopped after " + std::to_string(reply.ids.size()) + " tokens]");
+  if (reason == FinishReason::context) {
     say("[the context of " + std::to_string(session_.context()) + " tokens is full; /clear begins a new one]");
   }
 }
@@ -129,9 +131,7 @@ class Chat {
   Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt)
       : conversation_(options, model),
         watch_(interrupt),
-        sink_({.shows_controls = on_terminal_,
-               .stats = options.stats && !options.log.quiet,
-               .seed = conversation_.seed()}) {}
+        sink_({.shows_controls = on_terminal_, .stats = options.stats && !options.log.quiet}) {}
 
   int talk();
 

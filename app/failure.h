@@ -1,9 +1,11 @@
-// Failures that the command line itself finds: with the exit code, and a way out for the user.
+// Failures that the command line itself finds: with the exit code, and a way out for the user. And what every failure,
+// whoever found it, comes to.
 #pragma once
 #include <exception>
 #include <stdexcept>
 #include <string>
 
+#include "app/event.h"
 #include "app/exit_code.h"
 
 namespace carat {
@@ -33,6 +35,9 @@ class PromptTooLong : public Failure {
   explicit PromptTooLong(const std::string& message, std::string hint = {})
       : Failure(kExitPromptTooLong, message, std::move(hint)) {}
 };
+
+// What a failure is to a user and to a program: message, hint, code, exit code. Not of OutputClosed.
+ErrorEvent describe(const std::exception_ptr& failure, Phase phase);
 
 // Nobody reads standard output any more: the program ends without a word.
 class OutputClosed : public std::exception {

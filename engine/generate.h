@@ -18,6 +18,7 @@ enum class StopReason : std::uint8_t {
 struct Limits {
   std::size_t max_tokens = 0;
   std::span<const TokenId> end_tokens;
+  TokenId* end_token = nullptr;  // where to say which of them it was
 };
 
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
@@ -27,7 +28,10 @@ StopReason generate(Session& session, Sampler& sampler, std::span<const float> l
                     OnToken on_token, const std::stop_token& stop = {}) {
   for (std::size_t n = 0; n < limits.max_tokens; ++n) {
     const TokenId token = sampler.pick(logits);
-    if (std::ranges::find(limits.end_tokens, token) != limits.end_tokens.end()) return StopReason::end_token;
+    if (std::ranges::find(limits.end_tokens, token) != limits.end_tokens.end()) {
+      if (limits.end_token != nullptr) *limits.end_token = token;
+      return StopReason::end_token;
+    }
     if (!on_token(token)) return StopReason::cancelled;
     if (n + 1 == limits.max_tokens) break;
     if (session.room() == 0) return StopReason::context_full;

@@ -49,6 +49,16 @@ bool terminal_is_dumb() {
   return term == nullptr || *term == '\0' || std::string_view(term) == "dumb";
 }
 
+bool shows_colour(int descriptor) {
+  const auto set = [](const char* variable) {
+    const char* const value = std::getenv(variable);
+    return value == nullptr ? std::string_view() : std::string_view(value);
+  };
+  const std::string_view forced = set("CLICOLOR_FORCE");
+  if (!forced.empty() && forced != "0") return true;
+  return ::isatty(descriptor) == 1 && !terminal_is_dumb() && set("NO_COLOR").empty();
+}
+
 void use_utf8() {
   for (const char* const locale : {"C.UTF-8", "en_US.UTF-8"}) {
     if (std::setlocale(LC_CTYPE, locale) != nullptr) return;
@@ -114,8 +124,8 @@ void ScreenPoint::advance(std::string_view text, std::size_t columns) {
   for (const wchar_t character : widen(text)) advance(character, columns);
 }
 
-QuietKeyboard::QuietKeyboard() {
-  if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+QuietKeyboard::QuietKeyboard(bool wanted) {
+  if (!wanted || ::tcgetattr(STDIN_FILENO, &before_) != 0) return;
   termios quiet = before_;
   quiet.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
   quiet.c_lflag |= ISIG;
@@ -124,7 +134,7 @@ QuietKeyboard::QuietKeyboard() {
   is_quiet_ = ::tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet) == 0;
 }
 
-QuietKeyboard::~QuietKeyboard() {
+void QuietKeyboard::restore() const {
   if (is_quiet_) ::tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
 }
 

@@ -16,6 +16,10 @@ ScreenSize screen_size();
 // Whether it cannot move its cursor: TERM is "dumb", or says nothing.
 bool terminal_is_dumb();
 
+// Whether what is written to a descriptor may be coloured: to a terminal, unless NO_COLOR says no; anywhere, if
+// CLICOLOR_FORCE says yes.
+bool shows_colour(int descriptor);
+
 // Characters count as in UTF-8, whatever the locale says: the model's texts are UTF-8 too. Once, before the others.
 void use_utf8();
 
@@ -35,10 +39,12 @@ struct ScreenPoint {
 // Ctrl-C and Ctrl-Z stay signals.
 class QuietKeyboard {
  public:
-  QuietKeyboard();
+  explicit QuietKeyboard(bool wanted);
   QuietKeyboard(const QuietKeyboard&) = delete;
   QuietKeyboard& operator=(const QuietKeyboard&) = delete;
-  ~QuietKeyboard();
+  ~QuietKeyboard() { restore(); }
+
+  void restore() const;
 
  private:
   termios before_{};

@@ -70,13 +70,14 @@ ChatSinkOptions sink_options(const ChatOptions& o) {
   return options;
 }
 
-LineEditorOptions editor_options(int interrupt) {
+LineEditorOptions editor_options(int interrupt, int redraw) {
   const bool on_stderr = !is_terminal(STDOUT_FILENO);
   LineEditorOptions options;
   options.prompt = ">>> ";
   options.coloured = shows_colour(on_stderr ? STDERR_FILENO : STDOUT_FILENO);
   options.on_stderr = on_stderr;
   options.interrupt = interrupt;
+  options.redraw = redraw;
   if (keeps_history() && !state_folder().empty()) options.history = state_folder() / "history";
   options.completer = complete_chat_line;
   return options;
@@ -103,8 +104,10 @@ Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interr
       conversation_(conversation_options(options, model, frame, sampling_options(sampling_, model, context), context),
                     model, frame),
       watch_(interrupt),
+      job_control_(
+          interrupt, [this] { modes_.leave(); }, [this] { modes_.come_back(); }),
       sink_(sink_options(options)),
-      editor_(editor_options(watch_.descriptor())),
+      editor_(editor_options(watch_.descriptor(), modes_.redraw())),
       session_(options.session),
       keeps_session_(!options.read_only) {
   sampling_ = with_seed(sampling_, conversation_.sampling().seed);

@@ -12,6 +12,7 @@
 #include "app/interrupt.h"
 #include "app/line_editor.h"
 #include "app/open_model.h"
+#include "app/terminal.h"
 
 namespace carat {
 
@@ -72,6 +73,8 @@ class Chat {
   std::int64_t max_tokens_;
   Conversation conversation_;
   Interrupt::Watch watch_;
+  TerminalModes modes_;
+  Interrupt::JobControl job_control_;
   ChatSink sink_;
   LineEditor editor_;
   std::filesystem::path session_, last_chat_;  // where the chat is kept; empty: nowhere

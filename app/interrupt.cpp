@@ -27,7 +27,7 @@ constexpr auto kLastWords = std::chrono::milliseconds(200);
 sigset_t wanted_signals() {
   sigset_t wanted;
   sigemptyset(&wanted);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP, SIGCONT, SIGWINCH}) {
     struct sigaction action {};
     ::sigaction(number, nullptr, &action);
     if (action.sa_handler != SIG_IGN) sigaddset(&wanted, number);
@@ -158,9 +158,28 @@ void Interrupt::serve() {
 }
 
 void Interrupt::take_signal(int signal) {
+  if (signal == SIGTSTP) stop_process();
   const std::lock_guard lock(mutex_);
+  if (signal == SIGTSTP || signal == SIGCONT || signal == SIGWINCH) {
+    if (come_back_) come_back_();
+    return;
+  }
   if (signal != SIGUSR1) return take({Kind::signal, signal});
   if (status_) speak(status_);
+}
+
+// As the signal does by itself to a process that does not take it.
+void Interrupt::stop_process() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (leave_) leave_();
+  }
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTSTP);
+  pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
+  ::raise(SIGTSTP);  // returns when the process goes on
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
 }
 
 void Interrupt::take_deadline() {
@@ -233,6 +252,19 @@ Interrupt::LastWords::~LastWords() {
   const std::lock_guard lock(interrupt_.mutex_);
   interrupt_.last_words_ = nullptr;
   interrupt_.status_ = nullptr;
+}
+
+Interrupt::JobControl::JobControl(Interrupt& interrupt, std::function<void()> leave, std::function<void()> come_back)
+    : interrupt_(interrupt) {
+  const std::lock_guard lock(interrupt_.mutex_);
+  interrupt_.leave_ = std::move(leave);
+  interrupt_.come_back_ = std::move(come_back);
+}
+
+Interrupt::JobControl::~JobControl() {
+  const std::lock_guard lock(interrupt_.mutex_);
+  interrupt_.leave_ = nullptr;
+  interrupt_.come_back_ = nullptr;
 }
 
 }  // namespace carat

@@ -1,4 +1,5 @@
-// What ends work from outside: SIGINT, SIGTERM and SIGHUP, a deadline, a reader of standard output who leaves.
+// What ends work from outside: SIGINT, SIGTERM and SIGHUP, a deadline, a reader of standard output who leaves. And what
+// interrupts it: SIGTSTP.
 #pragma once
 #include <chrono>
 #include <functional>
@@ -26,6 +27,7 @@ class Interrupt {
  public:
   class Watch;
   class LastWords;
+  class JobControl;
   using Clock = std::chrono::steady_clock;
 
   Interrupt();
@@ -44,6 +46,7 @@ class Interrupt {
   void serve();
   int wait_ms() const;
   void take_signal(int signal);
+  void stop_process();
   void take_deadline();
   void take(const Ending& ending);
   [[noreturn]] void end_process(const Ending& ending);
@@ -57,6 +60,7 @@ class Interrupt {
   Clock::duration grace_{};
   std::function<void(const Ending&)> last_words_;
   std::function<void()> status_;
+  std::function<void()> leave_, come_back_;
   std::thread thread_;
 };
 
@@ -94,6 +98,19 @@ class Interrupt::LastWords {
   LastWords(const LastWords&) = delete;
   LastWords& operator=(const LastWords&) = delete;
   ~LastWords();
+
+ private:
+  Interrupt& interrupt_;
+};
+
+// While it lives, another thread calls `leave` just before SIGTSTP stops the process, and `come_back` when it goes on
+// and whenever the terminal's size has changed. One at a time.
+class Interrupt::JobControl {
+ public:
+  JobControl(Interrupt& interrupt, std::function<void()> leave, std::function<void()> come_back);
+  JobControl(const JobControl&) = delete;
+  JobControl& operator=(const JobControl&) = delete;
+  ~JobControl();
 
  private:
   Interrupt& interrupt_;

@@ -21,7 +21,6 @@ namespace carat {
 namespace {
 
 constexpr std::string_view kPasteBegin = "\033[200~", kPasteEnd = "\033[201~";
-constexpr std::string_view kPasteOn = "\033[?2004h", kPasteOff = "\033[?2004l";
 constexpr std::string_view kBold = "\033[1m", kPlain = "\033[0m";
 constexpr wchar_t kStyleMark = L'\1';         // around what in the prompt takes no room
 constexpr const wchar_t* kSendKey = L"\x1c";  // libedit's own "newline" is bound to it: Ctrl-backslash
@@ -347,7 +346,7 @@ unsigned char LineEditor::Rich::move_line(bool up) {
   return CC_CURSOR;
 }
 
-// The signal is taken where all are, and this terminal is then left and come back to (Interrupt::Listener).
+// The signal is taken where all are, and this terminal is then left and come back to (Interrupt::JobControl).
 unsigned char LineEditor::Rich::suspend() {
   ::kill(0, SIGTSTP);
   return CC_NORM;

@@ -1,5 +1,6 @@
 #include "app/terminal.h"
 
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -136,6 +137,26 @@ QuietKeyboard::QuietKeyboard(bool wanted) {
 
 void QuietKeyboard::restore() const {
   if (is_quiet_) ::tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
+}
+
+TerminalModes::TerminalModes()
+    : is_terminal_(::tcgetattr(STDIN_FILENO, &before_) == 0), redraw_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+TerminalModes::~TerminalModes() { ::close(redraw_); }
+
+void TerminalModes::leave() {
+  has_left_ = is_terminal_ && ::tcgetattr(STDIN_FILENO, &meanwhile_) == 0;
+  if (!has_left_) return;
+  ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+  const bool was_editing = (meanwhile_.c_lflag & static_cast<tcflag_t>(ISIG)) == 0;
+  if (was_editing) (void)!::write(STDIN_FILENO, kPasteOff.data(), kPasteOff.size());
+}
+
+void TerminalModes::come_back() {
+  if (has_left_) ::tcsetattr(STDIN_FILENO, TCSANOW, &meanwhile_);
+  has_left_ = false;
+  const std::uint64_t once = 1;
+  (void)!::write(redraw_, &once, sizeof once);
 }
 
 }  // namespace carat

@@ -8,6 +8,9 @@
 
 namespace carat {
 
+// Whether the terminal marks where a paste begins and ends.
+inline constexpr std::string_view kPasteOn = "\033[?2004h", kPasteOff = "\033[?2004l";
+
 struct ScreenSize {
   std::size_t columns = 80, rows = 24;
 };
@@ -49,6 +52,27 @@ class QuietKeyboard {
  private:
   termios before_{};
   bool is_quiet_ = false;
+};
+
+// The terminal's modes while the process is stopped: those it had when this object was made. Any thread may call.
+class TerminalModes {
+ public:
+  TerminalModes();
+  TerminalModes(const TerminalModes&) = delete;
+  TerminalModes& operator=(const TerminalModes&) = delete;
+  ~TerminalModes();
+
+  // To the shell, and back to what it was before leave().
+  void leave();
+  void come_back();
+
+  // An eventfd: readable once the screen has to be drawn again.
+  int redraw() const { return redraw_; }
+
+ private:
+  termios before_{}, meanwhile_{};
+  bool is_terminal_, has_left_ = false;
+  int redraw_;
 };
 
 }  // namespace carat

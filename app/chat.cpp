@@ -1,184 +1,171 @@
-// carat chat: a conversation, turn by turn.
+#include "app/chat.h"
+
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <csignal>
-#include <limits>
-#include <optional>
 
-#include "app/commands.h"
+#include "app/chat_commands.h"
+#include "app/chat_completion.h"
+#include "app/chat_reports.h"
+#include "app/external_editor.h"
 #include "app/failure.h"
 #include "app/flags.h"
-#include "app/interrupt.h"
+#include "app/history.h"
 #include "app/log.h"
-#include "app/options.h"
-#include "app/prompt.h"
-#include "app/reply.h"
-#include "app/sampling_flags.h"
+#include "app/model_facts.h"
+#include "app/request.h"
+#include "app/terminal.h"
 #include "app/text_input.h"
-#include "app/text_sink.h"
+#include "app/typed_text.h"
+#include "engine/error.h"
 #include "tokenizer/utf8.h"
 
 namespace carat {
 namespace {
 
 constexpr auto kSecondInterrupt = std::chrono::seconds(2);  // after the first, it means to leave
-constexpr std::string_view kPrompt = ">>> ";
-constexpr std::string_view kHelp =
-    "/clear   forget the conversation, keep the system prompt\n"
-    "/help    show this\n"
-    "/exit    leave (also Ctrl-D)\n"
-    "//TEXT   say \"/TEXT\" to the model\n"
-    "Ctrl-C   stop an answer; twice at the prompt: leave";
+constexpr std::size_t kFullPercent = 80;                    // from which on it is said that the context gets full
+constexpr const char* kLastChat = "last-chat.jsonl";
 
-struct ChatOptions {
-  ModelFlags model;
-  FrameFlags frame;
-  std::int64_t tokens = -1;  // of an answer; -1: as many as there is room for
-  ContextFlags context;
-  SamplingFlags sampling;
-  std::vector<std::string> stops;
-  BackendFlags backend;
-  bool stats = false;
-  LogFlags log;
-};
+bool is_terminal(int descriptor) { return ::isatty(descriptor) == 1; }
 
-// What was said so far, as tokens. The session may lag behind: what it lacks is fed with the next turn.
-class Conversation {
- public:
-  Conversation(const ChatOptions& options, const OpenModel& model)
-      : model_(model),
-        frame_(options.frame.choose(model)),
-        system_(options.frame.system_text()),
-        session_(model.model, {options.context.positions(model.model.config), options.context.batch}),
-        sampler_(sampling_options(options.sampling, model, session_.context()), model.model.config.vocabulary),
-        reply_{options.tokens < 0 ? session_.context() : static_cast<std::size_t>(options.tokens),
-               frame_.stops(*model.tokenizer), options.stops, frame_.name() != "raw"} {}
-
-  void clear() {
-    ids_.clear();
-    session_.rewind(0);
-    sampler_.forget();
-  }
-
-  std::uint64_t seed() const { return sampler_.options().seed; }
-
-  // One turn. What the user said is forgotten again if the answer was interrupted before it began, or does not fit.
-  void answer(const std::string& text, Sink& sink, const std::stop_token& stop);
-
- private:
-  std::vector<TokenId> turn(const std::string& text) const;
-  void forget_from(std::size_t size);
-
-  const OpenModel& model_;
-  ChatFrame frame_;
-  std::string system_;
-  Session session_;
-  Sampler sampler_;
-  ReplyOptions reply_;
-  std::vector<TokenId> ids_;
-};
-
-// The tokens that the user's turn adds.
-std::vector<TokenId> Conversation::turn(const std::string& text) const {
-  std::vector<Message> messages;
-  if (!ids_.empty()) {
-    messages.push_back({Role::user, text});
-    return frame_.continuation(*model_.tokenizer, messages);
-  }
-  if (!system_.empty()) messages.push_back({Role::system, system_});
-  messages.push_back({Role::user, text});
-  return frame_.render(*model_.tokenizer, messages);
+Overflow overflow_of(const std::string& name) {
+  return name == "error"   ? Overflow::error
+         : name == "stop"  ? Overflow::stop
+         : name == "shift" ? Overflow::shift
+                           : Overflow::drop_turns;
 }
 
-void Conversation::forget_from(std::size_t size) {
-  ids_.resize(size);
-  session_.rewind(std::min(size, session_.position()));
+std::size_t token_limit(std::int64_t tokens, std::size_t context) {
+  return tokens < 0 ? context : static_cast<std::size_t>(tokens);
 }
 
-void Conversation::answer(const std::string& text, Sink& sink, const std::stop_token& stop) {
-  const std::size_t before = ids_.size();
-  const std::vector<TokenId> added = turn(text);
-  ids_.insert(ids_.end(), added.begin(), added.end());
-  if (ids_.size() > session_.context()) {
-    log_error("this does not fit: the conversation would have " + std::to_string(ids_.size()) +
-                  " tokens, the context " + std::to_string(session_.context()),
-              "/clear begins a new one; -c sets a larger context");
-    return forget_from(before);
-  }
-  if (ids_.size() == session_.position()) return;  // nothing said, to a model that begins no text by itself
-  for (const TokenId id : added) sampler_.note(id);
-  const auto logits = read_prompt(session_, std::span(ids_).subspan(session_.position()), sink, stop);
-  if (logits.empty()) {
-    say("[interrupted: nothing was said]");
-    return forget_from(before);
-  }
-  const Reply reply = write_reply(session_, sampler_, logits, *model_.tokenizer, reply_, sink, stop);
-  ids_.insert(ids_.end(), reply.ids.begin(), reply.ids.end());
-  if (reply.reason == FinishReason::interrupted) say("[interrupted]");
-  if (reply.reason == FinishReason::length) say("[stopped after " + std::to_string(reply.ids.size()) + " tokens]");
-  if (reply.reason == FinishReason::context) {
-    say("[the context of " + std::to_string(session_.context()) + " tokens is full; /clear begins a new one]");
-  }
+ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& model, const ChatFrame& frame,
+                                         const SamplingOptions& sampling, std::size_t context) {
+  ConversationOptions options;
+  options.session = {context, o.context.batch};
+  options.sampling = sampling;
+  options.overflow = overflow_of(o.overflow);
+  options.keep = o.keep;
+  options.reply.max_tokens = token_limit(o.tokens, context);
+  options.reply.end_tokens = frame.stops(*model.tokenizer);
+  options.reply.stop_texts = o.stops;
+  options.reply.begins_text = frame.name() != "raw";
+  options.reply.progress_step = is_terminal(STDERR_FILENO) && !o.log.quiet ? o.context.batch : 0;
+  return options;
 }
 
-// The lines that the user types, and what they come to. Members return the exit code once it is time to leave.
-class Chat {
- public:
-  Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt)
-      : conversation_(options, model),
-        watch_(interrupt),
-        sink_({.shows_controls = on_terminal_,
-               .stats = options.stats && !options.log.quiet,
-               .seed = conversation_.seed()}) {}
+ChatSinkOptions sink_options(const ChatOptions& o) {
+  using Shown = TextSinkOptions::Thoughts;
+  const bool sees_answers = is_terminal(STDOUT_FILENO), sees_notes = is_terminal(STDERR_FILENO);
+  const bool to_stderr = o.think_output == "stderr" || (o.think_output == "auto" && sees_notes);
+  ChatSinkOptions options;
+  options.text.shows_controls = sees_answers;
+  options.text.stats = o.stats && !o.log.quiet;
+  options.text.thoughts = o.think_output == "stdout" ? Shown::on_stdout : to_stderr ? Shown::on_stderr : Shown::hidden;
+  options.text.dims_thoughts = to_stderr && shows_colour(STDERR_FILENO);
+  options.answers_on_screen = sees_answers;
+  options.thoughts_on_screen = to_stderr ? sees_notes : o.think_output == "stdout" && sees_answers;
+  options.status = sees_notes && !o.log.quiet && !terminal_is_dumb();
+  return options;
+}
 
-  int talk();
+LineEditorOptions editor_options(int interrupt, int redraw) {
+  const bool on_stderr = !is_terminal(STDOUT_FILENO);
+  LineEditorOptions options;
+  options.prompt = ">>> ";
+  options.coloured = shows_colour(on_stderr ? STDERR_FILENO : STDOUT_FILENO);
+  options.on_stderr = on_stderr;
+  options.interrupt = interrupt;
+  options.redraw = redraw;
+  if (keeps_history() && !state_folder().empty()) options.history = state_folder() / "history";
+  options.completer = complete_chat_line;
+  return options;
+}
 
- private:
-  using Clock = std::chrono::steady_clock;
+// The flags with the seed that was drawn, so that a change of another setting does not draw a new one.
+SamplingFlags with_seed(SamplingFlags flags, std::uint64_t seed) {
+  flags.seed = static_cast<std::int64_t>(seed);
+  flags.deterministic = false;
+  return flags;
+}
 
-  void show_prompt() const;
-  std::optional<int> take_line(const std::string& line);
-  std::optional<int> obey(const std::string& command);
-  std::optional<int> take_interrupt();
-  std::optional<int> answer(const std::string& text);
+}  // namespace
 
-  const bool on_terminal_ = isatty(STDOUT_FILENO) == 1;
-  Conversation conversation_;
-  Interrupt::Watch watch_;
-  TextSink sink_;
-  std::optional<Clock::time_point> interrupted_;  // at the prompt, just now
-};
+Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt)
+    : Chat(options, model, interrupt, options.frame.choose(model), options.context.positions(model.model.config)) {}
+
+Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt, const ChatFrame& frame,
+           std::size_t context)
+    : model_(model),
+      interrupt_(interrupt),
+      sampling_(options.sampling),
+      max_tokens_(options.tokens),
+      conversation_(conversation_options(options, model, frame, sampling_options(sampling_, model, context), context),
+                    model, frame),
+      watch_(interrupt),
+      job_control_(
+          interrupt, [this] { modes_.leave(); }, [this] { modes_.come_back(); }),
+      sink_(sink_options(options)),
+      editor_(editor_options(watch_.descriptor(), modes_.redraw())),
+      session_(options.session),
+      keeps_session_(!options.read_only) {
+  sampling_ = with_seed(sampling_, conversation_.sampling().seed);
+  if (keeps_history() && !state_folder().empty()) last_chat_ = state_folder() / kLastChat;
+  begin(options);
+}
+
+// With what was said before, if that is asked for.
+void Chat::begin(const ChatOptions& options) {
+  if (!options.log.quiet)
+    say("[" + model_facts(model_.files.file, model_.model.config.context).name + "; /help lists the commands]");
+  const std::filesystem::path& from = options.continues ? last_chat_ : session_;
+  if (!from.empty() && std::filesystem::exists(from)) {
+    resume(from);
+  } else if (options.continues) {
+    log_note("there is no last chat to go on with: this is a new one");
+  }
+  const std::string system = options.frame.system_text();
+  if (!system.empty()) conversation_.set_system(system);
+}
 
 int Chat::talk() {
-  LineInput input;
-  for (std::optional<int> done;;) {
-    show_prompt();
-    std::string line;
-    switch (input.next(line, watch_.descriptor())) {
-      case LineInput::Event::end:
-        say("");
+  const int code = take_lines();
+  keep();
+  return code;
+}
+
+int Chat::take_lines() {
+  for (std::optional<int> done; !done;) {
+    std::string line = std::exchange(next_, {});
+    switch (editor_.read(line)) {
+      case LineEditor::Event::end:
         return kExitDone;
-      case LineInput::Event::interrupted:
+      case LineEditor::Event::cancelled:
         done = take_interrupt();
         break;
-      case LineInput::Event::line:
+      case LineEditor::Event::interrupted:
+        if (watch_.signal() != SIGINT) return kExitSignal + watch_.signal();
+        watch_.renew();
+        done = take_interrupt();
+        break;
+      case LineEditor::Event::line:
         interrupted_.reset();
         done = take_line(line);
         break;
     }
     if (done) return *done;
   }
+  return kExitDone;
 }
 
-// Beside what the user types; on standard error if standard output is kept for the answers.
-void Chat::show_prompt() const {
-  if (on_terminal_) {
-    print(kPrompt);
-  } else {
-    say_inline(kPrompt);
-  }
+// One at the prompt, on an empty line.
+std::optional<int> Chat::take_interrupt() {
+  const auto now = Clock::now();
+  if (interrupted_ && now - *interrupted_ < kSecondInterrupt) return kExitSignal + SIGINT;
+  interrupted_ = now;
+  say("(Ctrl-C again, Ctrl-D or /exit leaves)");
+  return std::nullopt;
 }
 
 std::optional<int> Chat::take_line(const std::string& line) {
@@ -187,66 +174,155 @@ std::optional<int> Chat::take_line(const std::string& line) {
     log_error("this line is not text: at byte " + std::to_string(std::min(valid, line.find('\0'))));
     return std::nullopt;
   }
-  if (line.find_first_not_of(" \t\r") == std::string::npos) return std::nullopt;
-  if (line.starts_with("//")) return answer(line.substr(1));
-  if (line.starts_with('/')) return obey(line);
-  return answer(line);
+  if (line.find_first_not_of(" \t\r\n") == std::string::npos) return std::nullopt;
+  if ((line.starts_with('/') && !line.starts_with("//")) || line == "%q" || line == "%c") return obey(line);
+  const std::string text = is_block(line) ? block_text(line) : line.starts_with("//") ? line.substr(1) : line;
+  return ask(std::exchange(attached_, {}) + text);
 }
 
-std::optional<int> Chat::obey(const std::string& command) {
-  if (command == "/exit" || command == "/quit" || command == "/bye") return kExitDone;
-  if (command == "/clear") {
-    conversation_.clear();
-  } else if (command == "/help" || command == "/?") {
-    say(kHelp);
-  } else {
-    log_error("'" + command + "' is no command; nothing was sent", "/help lists the commands; // begins a text with /");
+std::optional<int> Chat::obey(const std::string& line) try {
+  const std::size_t end = std::min(line.find_first_of(" \t\n"), line.size());
+  const ChatCommand* const command = find_chat_command(line.substr(0, end));
+  if (command == nullptr) {
+    throw BadUsage("'" + line.substr(0, end) + "' is no command; nothing was sent",
+                   "/help lists the commands; // begins a text with /");
   }
+  const std::size_t begin = std::min(line.find_first_not_of(" \t\n", end), line.size());
+  const std::string argument = line.substr(begin, line.find_last_not_of(" \t\n") + 1 - begin);
+  const bool takes_none = command->takes == ChatCommand::Takes::nothing;
+  const bool needs_one = !takes_none && !command->arguments.starts_with('[');
+  if ((takes_none && !argument.empty()) || (needs_one && argument.empty())) {
+    throw BadUsage("usage: " + std::string(command->name) + (needs_one ? " " + std::string(command->arguments) : "") +
+                   "; nothing was sent");
+  }
+  return command->run(*this, argument);
+} catch (const Failure& e) {
+  log_error(e.what(), e.hint());
+  return std::nullopt;
+} catch (const CLI::ParseError& e) {
+  log_error(e.what());
+  return std::nullopt;
+} catch (const Error& e) {
+  log_error(e.what());
   return std::nullopt;
 }
 
-std::optional<int> Chat::take_interrupt() {
-  if (watch_.signal() != SIGINT) return kExitSignal + watch_.signal();
-  watch_.renew();
-  const auto now = Clock::now();
-  if (interrupted_ && now - *interrupted_ < kSecondInterrupt) return kExitSignal + SIGINT;
-  interrupted_ = now;
-  say("\n(Ctrl-C again, Ctrl-D or /exit leaves)");
-  return std::nullopt;
+std::optional<int> Chat::ask(const std::string& question) {
+  const Conversation::Plan plan = conversation_.plan(question);
+  if (plan.ids.empty()) return std::nullopt;  // nothing said, to a model that begins no text by itself
+  if (!plan.fits) {
+    log_error("this does not fit: the conversation would have " + std::to_string(plan.ids.size()) +
+                  " tokens, the context " + std::to_string(conversation_.context()),
+              "/clear begins a new one; -c sets a larger context");
+    return std::nullopt;
+  }
+  tell_forgotten(plan);
+  sink_.expect(plan.ids.size(), conversation_.context());
+  Request request(sink_, Stopwatch());
+  const QuietKeyboard keyboard(editor_.can_prefill());
+  const Interrupt::LastWords last_words(
+      interrupt_, [&keyboard](const Ending&) { keyboard.restore(); }, [&request] { say(request.status()); });
+  return end_answer(plan, conversation_.answer(plan, request, watch_.token()));
 }
 
-std::optional<int> Chat::answer(const std::string& text) {
-  conversation_.answer(text, sink_, watch_.token());
+std::optional<int> Chat::end_answer(const Conversation::Plan& plan, Reply reply) {
   const int signal = watch_.signal();
   watch_.renew();
+  if (reply.read) {
+    last_ = std::move(reply.result);
+    tell_reason(*last_);
+    tell_fullness();
+    keep();
+  } else {
+    sink_.on(ErrorEvent{});  // its line goes
+    say("[interrupted: nothing was said]");
+    next_ = plan.question;
+  }
   return signal == 0 || signal == SIGINT ? std::nullopt : std::optional(kExitSignal + signal);
 }
 
-int chat(const ChatOptions& o, Call& call) {
-  o.log.apply();
-  const std::string path = o.model.take_path(call.words);
-  if (!call.words.empty())
-    throw BadUsage("'" + call.words.front() + "' is one argument too many", "the chat asks for what to say");
-  if (!stdin_is_terminal()) throw BadUsage("chat needs a terminal to read from", "for one answer use 'carat run'");
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
-  return Chat(o, model, call.interrupt).talk();
+void Chat::tell_forgotten(const Conversation::Plan& plan) const {
+  const std::size_t turns = plan.first - conversation_.first();
+  if (turns > 0) {
+    say("[the context is full: the oldest " + (turns == 1 ? "turn is" : std::to_string(turns) + " turns are") +
+        " forgotten]");
+  }
+  if (plan.cut > 0) say("[the context is full: " + std::to_string(plan.cut) + " tokens are forgotten]");
 }
 
-}  // namespace
+void Chat::tell_reason(const Result& result) const {
+  if (result.reason == FinishReason::interrupted) say("[interrupted]");
+  if (result.reason == FinishReason::length) {
+    say("[stopped after " + std::to_string(result.usage.completion_tokens) + " tokens]");
+  }
+  if (result.reason == FinishReason::context) {
+    say("[the context of " + std::to_string(conversation_.context()) +
+        " tokens is full; /clear begins a new one, /forget makes room]");
+  }
+}
 
-Command add_chat(CLI::App& app) {
-  const auto o = std::make_shared<ChatOptions>();
-  o->model.add_to(app);
-  o->frame.add_to(app);
-  add_integer(app, "-n,--predict,--max-tokens,--n-predict,--max-generated-tokens", o->tokens, -1,
-              std::numeric_limits<std::int32_t>::max(), "tokens of an answer at most; -1: no limit (default)");
-  o->context.add_to(app);
-  o->sampling.add_to(app);
-  add_stop_texts(app, o->stops);
-  o->backend.add_to(app);
-  add_switch(app, "--stats", o->stats, "say how fast each answer was")->group(kMore);
-  o->log.add_to(app);
-  return [o](Call& call) { return chat(*o, call); };
+void Chat::tell_fullness() {
+  const std::size_t percent = conversation_.ids().size() * 100 / conversation_.context();
+  const bool is_full = percent >= kFullPercent;
+  if (is_full && !was_told_full_) say("[the context is " + std::to_string(percent) + "% full; /context shows by what]");
+  was_told_full_ = is_full;
+}
+
+std::optional<int> Chat::offer(std::string text) {
+  if (editor_.can_prefill()) {
+    next_ = std::move(text);
+    return std::nullopt;
+  }
+  if (has_external_editor() && edit_externally(text)) return ask(text);
+  say("[taken back; this terminal cannot edit it:]\n" + clean_text(text));
+  return std::nullopt;
+}
+
+void Chat::set_sampling(const SamplingFlags& flags, const SamplingOptions& options) {
+  sampling_ = with_seed(flags, options.seed);
+  conversation_.set_sampling(options);
+}
+
+void Chat::set_max_tokens(std::int64_t tokens) {
+  max_tokens_ = tokens;
+  conversation_.set_max_tokens(token_limit(tokens, conversation_.context()));
+}
+
+void Chat::resume(const std::filesystem::path& file) {
+  Transcript transcript = parse_transcript(read_text(file), file);
+  const std::vector<Turn>& turns = transcript.turns;
+  say("[" + file.string() + ": " + std::to_string(turns.size()) + (turns.size() == 1 ? " turn" : " turns") +
+      (turns.empty() ? "" : ", the last: " + first_line(turns.back().question)) + "]");
+  conversation_.load(std::move(transcript));
+}
+
+void Chat::save(const std::filesystem::path& file) const {
+  if (std::filesystem::exists(file)) {
+    try {
+      (void)parse_transcript(read_text(file), file);
+    } catch (const BadUsage&) {
+      throw BadUsage(file.string() + ": is there already and is no conversation; nothing was saved");
+    }
+  }
+  write_private(file, to_jsonl(conversation_.transcript()));
+}
+
+// After each answer too, so that nothing is lost however the chat ends.
+void Chat::keep() {
+  const auto keep_in = [this](const std::filesystem::path& file) {
+    try {
+      write_private(file, to_jsonl(conversation_.transcript()));
+    } catch (const Error& e) {
+      log_note(std::string(e.what()) + "; the chat is not kept there");
+      return false;
+    }
+    return true;
+  };
+  if (!session_.empty() && keeps_session_) keeps_session_ = keep_in(session_);
+  if (last_chat_.empty() || conversation_.transcript().turns.empty()) return;
+  std::error_code ignored;
+  std::filesystem::create_directories(last_chat_.parent_path(), ignored);
+  if (!keep_in(last_chat_)) last_chat_.clear();
 }
 
 }  // namespace carat

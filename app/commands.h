@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "app/stopwatch.h"
+
 namespace CLI {
 class App;
 }
@@ -18,6 +20,7 @@ class Interrupt;
 struct Call {
   std::vector<std::string> words;  // the arguments that are no flags, in order
   Interrupt& interrupt;
+  Stopwatch start;  // since main() began. The kernel's start of the process is no better: exec() keeps an older one
 };
 
 // The work of a command, which has its flags; returns the exit code.

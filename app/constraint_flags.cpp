@@ -86,6 +86,16 @@ bool ConstraintFlags::given() const {
   return std::ranges::any_of(options_, [](const CLI::Option* option) { return option->count() > 0; });
 }
 
+std::string_view ConstraintFlags::kind() const {
+  for (const CLI::Option* const option : options_) {
+    if (option->count() == 0) continue;
+    if (option->check_name("--format")) return "json";
+    if (option->check_name("--regex")) return "regex";
+    return option->get_name().starts_with("--grammar") ? "grammar" : "json_schema";
+  }
+  return {};
+}
+
 std::unique_ptr<Automaton> ConstraintFlags::automaton() const {
   const CLI::Option* given = nullptr;
   for (const CLI::Option* const option : options_) {

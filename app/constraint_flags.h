@@ -46,6 +46,8 @@ struct ConstraintFlags {
   void add_to(CLI::App&);
   bool given() const;  // one of them at least
 
+  std::string_view kind() const;  // "json", "json_schema", "grammar", "regex"; empty: none
+
   // The constraint that one of the flags states, if any does. Throws BadUsage where two do, or a file cannot be read,
   // and ConstraintNotMet where it is wrong.
   std::unique_ptr<Automaton> automaton() const;

@@ -1,9 +1,11 @@
-// Failures that the command line itself finds: with the exit code, and a way out for the user.
+// Failures that the command line itself finds: with the exit code, and a way out for the user. And what every failure,
+// whoever found it, comes to.
 #pragma once
 #include <exception>
 #include <stdexcept>
 #include <string>
 
+#include "app/event.h"
 #include "app/exit_code.h"
 
 namespace carat {
@@ -39,6 +41,9 @@ class ConstraintNotMet : public Failure {
  public:
   explicit ConstraintNotMet(const std::string& message) : Failure(kExitConstraint, message, {}) {}
 };
+
+// What a failure is to a user and to a program: message, hint, code, exit code. Not of OutputClosed.
+ErrorEvent describe(const std::exception_ptr& failure, Phase phase);
 
 // Nobody reads standard output any more: the program ends without a word.
 class OutputClosed : public std::exception {

@@ -34,6 +34,16 @@ CLI::Validator real_between(double min, double max) {
       "");
 }
 
+CLI::Validator one_of(std::vector<std::string> names) {
+  return CLI::Validator(
+      [names = std::move(names)](std::string& input) {
+        for (const std::string& name : names)
+          if (input == name) return std::string();
+        return "'" + input + "' is none of " + CLI::detail::join(names, ", ");
+      },
+      "");
+}
+
 CLI::Option* add_text(CLI::App& app, const std::string& names, std::string& target, const std::string& value_name,
                       const std::string& what) {
   return app.add_option(names, target, what)->type_name(value_name);

@@ -11,6 +11,7 @@ inline constexpr const char* kMore = "More";  // the group of flags that only --
 
 CLI::Validator integer_between(std::int64_t min, std::int64_t max);
 CLI::Validator real_between(double min, double max);  // never NaN
+CLI::Validator one_of(std::vector<std::string> names);
 
 // `target` is a number, or a std::optional of one.
 template <class T>

@@ -5,10 +5,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <memory>
+#include <semaphore>
 #include <system_error>
 
 #include "app/exit_code.h"
@@ -16,11 +19,15 @@
 namespace carat {
 namespace {
 
+using Kind = Ending::Kind;
+
+constexpr auto kLastWords = std::chrono::milliseconds(200);
+
 // The signals to take: those that the process was not started to ignore.
 sigset_t wanted_signals() {
   sigset_t wanted;
   sigemptyset(&wanted);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP, SIGCONT, SIGWINCH}) {
     struct sigaction action {};
     ::sigaction(number, nullptr, &action);
     if (action.sa_handler != SIG_IGN) sigaddset(&wanted, number);
@@ -42,41 +49,162 @@ void clear_event(int descriptor) {
   (void)!::read(descriptor, &count, sizeof count);
 }
 
+// Runs `words` in a thread of its own, because they may block: on a pipe that nobody reads, on a lock.
+void speak(const std::function<void()>& words) {
+  const auto spoken = std::make_shared<std::binary_semaphore>(0);
+  try {
+    std::thread([words, spoken] {
+      words();
+      spoken->release();
+    }).detach();
+  } catch (const std::system_error&) {  // no thread to be had: no words
+    return;
+  }
+  (void)spoken->try_acquire_for(kLastWords);
+}
+
 }  // namespace
+
+int Ending::exit_code() const {
+  switch (kind) {
+    case Kind::none:
+      return kExitDone;
+    case Kind::signal:
+      return kExitSignal + signal;
+    case Kind::timeout:
+      return kExitTimeout;
+    case Kind::output_closed:
+      break;
+  }
+  return kExitOutputClosed;
+}
 
 Interrupt::Interrupt() {
   const sigset_t wanted = wanted_signals();
   pthread_sigmask(SIG_BLOCK, &wanted, nullptr);
   signals_ = checked(::signalfd(-1, &wanted, SFD_CLOEXEC), "signalfd");
-  quit_ = make_event();
+  woken_ = make_event();
   thread_ = std::thread([this] { serve(); });
 }
 
 Interrupt::~Interrupt() {
-  raise_event(quit_);
+  {
+    const std::lock_guard lock(mutex_);
+    quits_ = true;
+  }
+  wake();
   thread_.join();
-  ::close(quit_);
+  ::close(woken_);
   ::close(signals_);
 }
 
+void Interrupt::wake() { raise_event(woken_); }
+
+void Interrupt::set_deadline(Clock::time_point deadline, Clock::duration grace) {
+  {
+    const std::lock_guard lock(mutex_);
+    deadline_ = deadline;
+    last_moment_.reset();
+    grace_ = grace;
+  }
+  wake();
+}
+
+void Interrupt::clear_deadline() {
+  const std::lock_guard lock(mutex_);
+  deadline_.reset();
+  last_moment_.reset();
+}
+
+void Interrupt::watch_output() {
+  {
+    const std::lock_guard lock(mutex_);
+    watches_output_ = true;
+  }
+  wake();
+}
+
+// Until the next moment that matters; -1: for ever.
+int Interrupt::wait_ms() const {
+  const auto next = last_moment_ ? last_moment_ : deadline_;
+  if (!next) return -1;
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(wait, 0, 1'000'000'000));
+}
+
 void Interrupt::serve() {
-  std::array<pollfd, 2> events = {pollfd{signals_, POLLIN, 0}, pollfd{quit_, POLLIN, 0}};
-  while (events[1].revents == 0) {
-    if (::poll(events.data(), events.size(), -1) < 0) continue;  // EINTR: a debugger
+  for (;;) {
+    std::array<pollfd, 3> events = {pollfd{signals_, POLLIN, 0}, pollfd{woken_, POLLIN, 0}, pollfd{-1, 0, 0}};
+    int wait = -1;
+    {
+      const std::lock_guard lock(mutex_);
+      if (quits_) return;
+      if (watches_output_) events[2].fd = STDOUT_FILENO;
+      wait = wait_ms();
+    }
+    if (::poll(events.data(), events.size(), wait) < 0) continue;  // EINTR: a debugger
+    if (events[1].revents != 0) clear_event(woken_);
     signalfd_siginfo info;
     if (events[0].revents != 0 && ::read(signals_, &info, sizeof info) == sizeof info) {
-      take(static_cast<int>(info.ssi_signo));
+      take_signal(static_cast<int>(info.ssi_signo));
+    }
+    const std::lock_guard lock(mutex_);
+    take_deadline();
+    if ((events[2].revents & POLLERR) != 0 && watches_output_) {
+      watches_output_ = false;
+      take({Kind::output_closed});
     }
   }
 }
 
-void Interrupt::take(int signal) {
+void Interrupt::take_signal(int signal) {
+  if (signal == SIGTSTP) stop_process();
   const std::lock_guard lock(mutex_);
-  const bool again = watch_ != nullptr && watch_->signal_ != 0 && signal == SIGINT;
-  if (watch_ == nullptr || again) ::_exit(kExitSignal + signal);
-  watch_->signal_ = signal;
+  if (signal == SIGTSTP || signal == SIGCONT || signal == SIGWINCH) {
+    if (come_back_) come_back_();
+    return;
+  }
+  if (signal != SIGUSR1) return take({Kind::signal, signal});
+  if (status_) speak(status_);
+}
+
+// As the signal does by itself to a process that does not take it.
+void Interrupt::stop_process() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (leave_) leave_();
+  }
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTSTP);
+  pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
+  ::raise(SIGTSTP);  // returns when the process goes on
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+}
+
+void Interrupt::take_deadline() {
+  const auto now = Clock::now();
+  if (last_moment_ && now >= *last_moment_) end_process({Kind::timeout});
+  if (!deadline_ || now < *deadline_) return;
+  deadline_.reset();
+  take({Kind::timeout});
+  last_moment_ = now + grace_;
+}
+
+void Interrupt::take(const Ending& ending) {
+  if (watch_ == nullptr) end_process(ending);
+  if (watch_->ending_) {
+    if (ending.signal == SIGINT) end_process(ending);
+    return;  // it has been asked already
+  }
+  watch_->ending_ = ending;
   watch_->source_.request_stop();
   raise_event(watch_->descriptor_);
+}
+
+void Interrupt::end_process(const Ending& ending) {
+  if (last_words_ && ending.kind != Kind::output_closed) speak([words = last_words_, ending] { words(ending); });
+  ::_exit(ending.exit_code());
 }
 
 Interrupt::Watch::Watch(Interrupt& interrupt) : interrupt_(interrupt), descriptor_(make_event()) {
@@ -97,17 +225,46 @@ std::stop_token Interrupt::Watch::token() const {
   return source_.get_token();
 }
 
-int Interrupt::Watch::signal() const {
+Ending Interrupt::Watch::ending() const {
   const std::lock_guard lock(interrupt_.mutex_);
-  return signal_;
+  return ending_;
 }
 
 void Interrupt::Watch::renew() {
   const std::lock_guard lock(interrupt_.mutex_);
-  if (signal_ != SIGINT) return;
-  signal_ = 0;
+  interrupt_.last_moment_.reset();
+  const bool is_answered = ending_.signal == SIGINT || ending_.kind == Kind::timeout;
+  if (!is_answered) return;
+  ending_ = {};
   source_ = std::stop_source();
   clear_event(descriptor_);
+}
+
+Interrupt::LastWords::LastWords(Interrupt& interrupt, std::function<void(const Ending&)> last_words,
+                                std::function<void()> status)
+    : interrupt_(interrupt) {
+  const std::lock_guard lock(interrupt_.mutex_);
+  interrupt_.last_words_ = std::move(last_words);
+  interrupt_.status_ = std::move(status);
+}
+
+Interrupt::LastWords::~LastWords() {
+  const std::lock_guard lock(interrupt_.mutex_);
+  interrupt_.last_words_ = nullptr;
+  interrupt_.status_ = nullptr;
+}
+
+Interrupt::JobControl::JobControl(Interrupt& interrupt, std::function<void()> leave, std::function<void()> come_back)
+    : interrupt_(interrupt) {
+  const std::lock_guard lock(interrupt_.mutex_);
+  interrupt_.leave_ = std::move(leave);
+  interrupt_.come_back_ = std::move(come_back);
+}
+
+Interrupt::JobControl::~JobControl() {
+  const std::lock_guard lock(interrupt_.mutex_);
+  interrupt_.leave_ = nullptr;
+  interrupt_.come_back_ = nullptr;
 }
 
 }  // namespace carat

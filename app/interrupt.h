@@ -1,34 +1,71 @@
-// SIGINT, SIGTERM and SIGHUP: they end the process at once, or ask it to stop.
+// What ends work from outside: SIGINT, SIGTERM and SIGHUP, a deadline, a reader of standard output who leaves. And what
+// interrupts it: SIGTSTP.
 #pragma once
+#include <chrono>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 
 namespace carat {
 
+// What ended it; nothing at first.
+struct Ending {
+  enum class Kind { none, signal, timeout, output_closed };
+  Kind kind = Kind::none;
+  int signal = 0;  // of Kind::signal
+
+  explicit operator bool() const { return kind != Kind::none; }
+  int exit_code() const;
+};
+
 // Made first, by the main thread. The signals are blocked in every thread and taken from the kernel by a thread of this
 // class's own, so no handler ever runs. One that the process was started to ignore (nohup) stays ignored.
-// Throws std::system_error.
+// Whatever comes while nobody watches ends the process at once. Throws std::system_error.
 class Interrupt {
  public:
   class Watch;
+  class LastWords;
+  class JobControl;
+  using Clock = std::chrono::steady_clock;
 
   Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
   ~Interrupt();
 
+  // From `deadline` on it is as if a signal had come. If the work goes on for `grace` all the same, the process ends.
+  void set_deadline(Clock::time_point deadline, Clock::duration grace);
+  void clear_deadline();
+
+  // Work ends when the reader of standard output, a pipe, has gone: before anything is written to it.
+  void watch_output();
+
  private:
   void serve();
-  void take(int signal);
+  int wait_ms() const;
+  void take_signal(int signal);
+  void stop_process();
+  void take_deadline();
+  void take(const Ending& ending);
+  [[noreturn]] void end_process(const Ending& ending);
+  void wake();
 
-  int signals_ = -1, quit_ = -1;  // descriptors: readable when a signal came, when the thread shall end
-  std::mutex mutex_;
+  int signals_ = -1, woken_ = -1;  // descriptors: readable when a signal came, when something has changed
+  mutable std::mutex mutex_;       // of all below
+  bool quits_ = false, watches_output_ = false;
   Watch* watch_ = nullptr;
+  std::optional<Clock::time_point> deadline_, last_moment_;
+  Clock::duration grace_{};
+  std::function<void(const Ending&)> last_words_;
+  std::function<void()> status_;
+  std::function<void()> leave_, come_back_;
   std::thread thread_;
 };
 
-// While it lives, a signal asks to stop, instead of ending the process; the second SIGINT ends it still. One at a time.
+// While it lives, whatever comes asks to stop, instead of ending the process; the second SIGINT ends it still. One at a
+// time.
 class Interrupt::Watch {
  public:
   explicit Watch(Interrupt& interrupt);
@@ -37,10 +74,11 @@ class Interrupt::Watch {
   ~Watch();
 
   std::stop_token token() const;
-  int signal() const;                             // that asked; 0: none
+  Ending ending() const;                          // what asked
+  int signal() const { return ending().signal; }  // that asked; 0: none did
   int descriptor() const { return descriptor_; }  // readable once asked
 
-  // Forgets a SIGINT that was answered. The others are there to stay. Tokens handed out before are void.
+  // Forgets a SIGINT or a deadline that was answered. The others are there to stay. Tokens handed out before are void.
   void renew();
 
  private:
@@ -48,8 +86,34 @@ class Interrupt::Watch {
 
   Interrupt& interrupt_;
   int descriptor_;
-  int signal_ = 0;  // these two under interrupt_.mutex_
+  Ending ending_;  // these two under interrupt_.mutex_
   std::stop_source source_;
+};
+
+// While it lives, another thread says something just before it ends the process over the head of its work, for which
+// it gets 0.2 s, and something at each SIGUSR1, which is ignored otherwise. One at a time.
+class Interrupt::LastWords {
+ public:
+  LastWords(Interrupt& interrupt, std::function<void(const Ending&)> last_words, std::function<void()> status);
+  LastWords(const LastWords&) = delete;
+  LastWords& operator=(const LastWords&) = delete;
+  ~LastWords();
+
+ private:
+  Interrupt& interrupt_;
+};
+
+// While it lives, another thread calls `leave` just before SIGTSTP stops the process, and `come_back` when it goes on
+// and whenever the terminal's size has changed. One at a time.
+class Interrupt::JobControl {
+ public:
+  JobControl(Interrupt& interrupt, std::function<void()> leave, std::function<void()> come_back);
+  JobControl(const JobControl&) = delete;
+  JobControl& operator=(const JobControl&) = delete;
+  ~JobControl();
+
+ private:
+  Interrupt& interrupt_;
 };
 
 }  // namespace carat

@@ -2,12 +2,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <CLI/Error.hpp>
 #include <csignal>
 #include <exception>
 #include <filesystem>
-#include <new>
-#include <system_error>
 
 #include "app/command_line.h"
 #include "app/failure.h"
@@ -17,7 +14,6 @@
 #include "app/nearest.h"
 #include "app/output.h"
 #include "app/text_input.h"
-#include "engine/error.h"
 #include "kernels/backend.h"
 
 namespace carat {
@@ -72,13 +68,13 @@ const CommandRow& take_command(std::vector<std::string>& arguments) {
   return *find_command("run");
 }
 
-int dispatch(std::vector<std::string> arguments, Interrupt& interrupt) {
+int dispatch(std::vector<std::string> arguments, Interrupt& interrupt, Stopwatch start) {
   if (arguments.empty() && stdin_is_terminal()) {
     say(overview());
     return kExitUsage;
   }
   CommandLine line(take_command(arguments));
-  Call call{line.parse(arguments), interrupt};
+  Call call{line.parse(arguments), interrupt, start};
   if (line.asked() != Asked::work) {
     print(line.help(line.asked() == Asked::all_help));
     return kExitDone;
@@ -90,11 +86,6 @@ int dispatch(std::vector<std::string> arguments, Interrupt& interrupt) {
   return line.command()(call);
 }
 
-int fail(int exit_code, const char* message, std::string_view hint = {}) {
-  log_error(message, hint);
-  return exit_code;
-}
-
 }  // namespace
 
 std::span<const CommandRow> commands() { return kCommands; }
@@ -103,30 +94,19 @@ std::span<const CommandRow> commands() { return kCommands; }
 
 int main(int argc, char** argv) {
   using namespace carat;
+  const Stopwatch start;
   occupy_standard_descriptors();
   std::set_terminate(end_in_one_line);
   std::signal(SIGPIPE, SIG_IGN);  // a write to nobody fails instead
   start_log();
   try {
     Interrupt interrupt;
-    return dispatch({argv + 1, argv + argc}, interrupt);
+    return dispatch({argv + 1, argv + argc}, interrupt, start);
   } catch (const OutputClosed&) {
     return kExitOutputClosed;
-  } catch (const Failure& e) {
-    return fail(e.exit_code(), e.what(), e.hint());
-  } catch (const CLI::ParseError& e) {
-    return fail(kExitUsage, e.what());
-  } catch (const BadFile& e) {
-    return fail(kExitModel, e.what());
-  } catch (const Unsupported& e) {
-    return fail(kExitModel, e.what());
-  } catch (const NoResource& e) {
-    return fail(kExitResource, e.what());
-  } catch (const std::bad_alloc&) {
-    return fail(kExitResource, "not enough memory", "a smaller context (-c) or batch (-b) takes less");
-  } catch (const std::system_error& e) {
-    return fail(kExitResource, e.what(), "fewer threads (-t) take less");
-  } catch (const std::exception& e) {
-    return fail(kExitError, e.what());
+  } catch (const std::exception&) {
+    const ErrorEvent error = describe(std::current_exception(), Phase::usage);
+    log_error(error.message, error.hint);
+    return error.exit_code;
   }
 }

@@ -1,70 +1,89 @@
 #include "app/reply.h"
 
-#include <chrono>
+#include <algorithm>
 
-#include "app/stop_text.h"
-#include "tokenizer/stream_decoder.h"
+#include "app/stopwatch.h"
 
 namespace carat {
 namespace {
 
-class Stopwatch {
- public:
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point start_ = Clock::now();
-};
-
-FinishReason finish_reason(StopReason reason, bool found_stop_text) {
-  switch (reason) {
-    case StopReason::end_token:
-      return FinishReason::stop;
-    case StopReason::token_limit:
-      return FinishReason::length;
-    case StopReason::context_full:
-      return FinishReason::context;
-    case StopReason::filtered:
-      return FinishReason::constraint;
-    case StopReason::cancelled:
-      break;
+// Empty when stopped.
+std::span<const float> read_prompt(Session& session, std::span<const TokenId> ids, const ReplyOptions& options,
+                                   Sink& sink, const std::stop_token& stop) {
+  if (options.progress_step == 0) return session.feed(ids, stop);
+  const Stopwatch watch;
+  std::span<const float> logits;
+  for (std::size_t done = 0; done < ids.size();) {
+    sink.on(Progress{Phase::prefill, done, ids.size(), "tokens", watch.ms()});
+    const auto part = ids.subspan(done, std::min(options.progress_step, ids.size() - done));
+    logits = session.feed(part, stop);
+    if (logits.empty()) return {};
+    done += part.size();
   }
-  return found_stop_text ? FinishReason::stop : FinishReason::interrupted;
+  sink.on(Progress{Phase::prefill, ids.size(), ids.size(), "tokens", watch.ms()});
+  return logits;
+}
+
+// Makes room in a full context: what was read and written so far, `ids`, becomes its first `keep` tokens and the newer
+// half of the rest. The logits after it; empty when stopped.
+std::span<const float> shift(Session& session, std::vector<TokenId>& ids, std::size_t keep,
+                             const std::stop_token& stop) {
+  keep = std::min(keep, session.context() / 2);
+  const std::size_t kept_newest = (session.context() - keep) / 2;
+  ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(keep), ids.end() - static_cast<std::ptrdiff_t>(kept_newest));
+  const std::size_t position = session.rewind(keep);
+  return session.feed(std::span(ids).subspan(position), stop);
 }
 
 }  // namespace
 
-std::span<const float> read_prompt(Session& session, std::span<const TokenId> ids, Sink& sink,
-                                   const std::stop_token& stop) {
-  const Stopwatch watch;
-  const auto logits = session.feed(ids, stop);
-  if (!logits.empty()) sink.on(PromptRead{ids.size(), watch.seconds()});
-  return logits;
-}
-
-Reply write_reply(Session& session, Sampler& sampler, std::span<const float> logits, const Tokenizer& tokenizer,
-                  const ReplyOptions& options, Sink& sink, const std::stop_token& stop) {
+Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt, const Tokenizer& tokenizer,
+            const ReplyOptions& options, Sink& sink, const std::stop_token& stop) {
   const Stopwatch watch;
   Reply reply;
-  StreamDecoder decoder(tokenizer, options.begins_text);
-  StopText stop_text(options.stop_texts);
-  const auto on_token = [&](TokenId id) {
-    reply.ids.push_back(id);
-    std::string text = stop_text.push(decoder.push(id));
-    if (!text.empty()) sink.on(Piece{std::move(text)});
-    return !stop_text.found();
-  };
-  const StopReason reason =
-      generate(session, sampler, logits, {options.max_tokens, options.end_tokens, options.filter}, on_token, stop);
-
-  if (!stop_text.found()) {
-    std::string rest = stop_text.push(decoder.flush());
-    rest += stop_text.flush();
-    if (!rest.empty()) sink.on(Piece{std::move(rest)});
+  Result& result = reply.result;
+  const std::size_t cached = session.position();
+  std::span<const float> logits = read_prompt(session, prompt, options, sink, stop);
+  reply.read = !logits.empty();
+  result.timings.prompt_ms = watch.ms();
+  if (!reply.read) {
+    result.reason = FinishReason::interrupted;
+    return reply;
   }
-  reply.reason = finish_reason(reason, stop_text.found());
-  sink.on(Finished{reply.reason, reply.ids.size(), watch.seconds()});
+
+  const Stopwatch writing;
+  ReplyWriter writer(tokenizer, options, sink);
+  Timings timings = result.timings;
+  const auto on_token = [&](TokenId id) {
+    if (reply.ids.empty()) timings.ttft_ms = watch.ms();
+    reply.ids.push_back(id);
+    return writer.push(id, session.logits());
+  };
+  std::vector<TokenId> all;  // of the session, once it has been shifted
+  TokenId end_token = -1;
+  StopReason reason = StopReason::context_full;
+  for (bool goes_on = true; goes_on;) {
+    const Limits limits = {options.max_tokens - reply.ids.size(), options.end_tokens, options.filter, &end_token};
+    const std::size_t before = reply.ids.size();
+    reason = generate(session, sampler, logits, limits, on_token, stop);
+    goes_on = reason == StopReason::context_full && options.shift_keeping.has_value();
+    if (!goes_on) break;
+    if (all.empty()) all.assign(prompt.begin(), prompt.end());
+    all.insert(all.end(), reply.ids.begin() + static_cast<std::ptrdiff_t>(before), reply.ids.end());
+    sampler.note(all.back());  // generate() has not: it could not feed it
+    logits = shift(session, all, *options.shift_keeping, stop);
+    if (!logits.empty()) continue;
+    reason = StopReason::cancelled;
+    goes_on = false;
+  }
+  result = writer.finish(reason, end_token);
+  result.timings = timings;
+  result.timings.predicted_ms = writing.ms();
+  result.timings.total_ms = watch.ms();
+  result.usage.prompt_tokens = cached + prompt.size();
+  result.usage.cached_tokens = cached;
+  result.memory.kv = session.cache_bytes();
+  result.seed = sampler.options().seed;
   return reply;
 }
 

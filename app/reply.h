@@ -1,35 +1,23 @@
-// One answer of a model, from the logits of its prompt to its last event.
+// One answer of a model, from the tokens of its prompt to its result.
 #pragma once
 #include <span>
 #include <stop_token>
-#include <string>
 #include <vector>
 
-#include "app/sink.h"
-#include "engine/generate.h"
-#include "tokenizer/tokenizer.h"
+#include "app/reply_writer.h"
 
 namespace carat {
 
-struct ReplyOptions {
-  std::size_t max_tokens = 0;
-  std::vector<TokenId> end_tokens;
-  std::vector<std::string> stop_texts;
-  bool begins_text = true;        // not: the answer goes on with the last word of the prompt
-  TokenFilter* filter = nullptr;  // what may be written; none: anything
-};
-
 struct Reply {
-  FinishReason reason;
-  std::vector<TokenId> ids;  // written; without the end token
+  bool read = false;         // the prompt is in the session; if not, `result` says only how the reading ended
+  Result result;             // without memory().weights and peak, load time and exit code, which the caller knows
+  std::vector<TokenId> ids;  // written, without the end token. The last of them may not be in the session
 };
 
-// Reads `ids` into the session and tells the sink; empty when `stop` was asked for on the way.
-std::span<const float> read_prompt(Session& session, std::span<const TokenId> ids, Sink& sink,
-                                   const std::stop_token& stop);
-
-// Writes until something says stop. The session has read the prompt, whose logits these are.
-Reply write_reply(Session& session, Sampler& sampler, std::span<const float> logits, const Tokenizer& tokenizer,
-                  const ReplyOptions& options, Sink& sink, const std::stop_token& stop);
+// Reads `prompt` into the session, behind what is there, and writes until something says stop. Deltas go to the sink;
+// the result is the caller's to complete and to send. Notes the written tokens in the sampler; those of the prompt are
+// the caller's. Times count from the call.
+Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt, const Tokenizer& tokenizer,
+            const ReplyOptions& options, Sink& sink, const std::stop_token& stop);
 
 }  // namespace carat

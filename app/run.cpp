@@ -1,6 +1,4 @@
 // carat run: one prompt, one answer.
-#include <unistd.h>
-
 #include <algorithm>
 #include <limits>
 
@@ -10,11 +8,13 @@
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "app/log.h"
+#include "app/model_facts.h"
 #include "app/options.h"
+#include "app/output_flags.h"
 #include "app/prompt.h"
 #include "app/reply.h"
+#include "app/request.h"
 #include "app/sampling_flags.h"
-#include "app/text_sink.h"
 
 namespace carat {
 namespace {
@@ -32,8 +32,7 @@ struct RunOptions {
   ConstraintFlags constraint;
   std::vector<std::string> stops;
   BackendFlags backend;
-  bool newline = true;
-  bool stats = isatty(STDERR_FILENO) == 1;
+  OutputFlags output;
   LogFlags log;
 };
 
@@ -57,28 +56,33 @@ void check_fits(std::size_t tokens, std::size_t context, const ModelConfig& conf
                                               : "this model reads no more; shorten the prompt");
 }
 
-void note_end(const RunOptions& o, FinishReason reason, std::size_t context) {
+void warn(Request& request, Warning warning) {
+  log_note(warning.message);
+  request.on(std::move(warning));
+}
+
+void note_end(const RunOptions& o, FinishReason reason, std::size_t context, Request& request) {
   if (reason == FinishReason::length && !o.tokens) {
-    log_note("stopped after " + std::to_string(kDefaultTokens) + " tokens (-n sets another limit, -1 none)");
+    warn(request,
+         {"length", "stopped after " + std::to_string(kDefaultTokens) + " tokens (-n sets another limit, -1 none)"});
   } else if (reason == FinishReason::context) {
-    log_note("stopped: the context of " + std::to_string(context) + " tokens is full (-c sets another)");
+    warn(request,
+         {"context", "stopped: the context of " + std::to_string(context) + " tokens is full (-c sets another)"});
   }
 }
 
-// What the command returns, after an answer that ended by itself.
-int note_constraint(const AnswerConstraint* constraint) {
-  if (constraint == nullptr || constraint->satisfied()) return kExitDone;
-  log_note("the answer ends before the constraint is met");
-  return kExitConstraint;
-}
-
-int run(const RunOptions& o, Call& call) {
-  o.log.apply();
+int answer(const RunOptions& o, Call& call, Request& request) {
   if (o.raw && !o.frame.empty()) throw BadUsage("--raw knows no turns: no --template and no --system go with it");
   const std::unique_ptr<Automaton> automaton = o.constraint.automaton();
   const std::string path = o.model.take_path(call.words);
+  request.enter(Phase::input);
   const std::string text = o.prompt.text(call.words);
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
+  request.enter(Phase::load);
+  const Stopwatch loading;
+  const BackendOptions backend = o.backend.options();
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer), backend);
+  const double load_ms = loading.ms();
+  request.enter(Phase::tokenize);
   const ChatFrame frame = o.raw ? *ChatFrame::by_name("raw") : o.frame.choose(model);
   const std::vector<TokenId> prompt = make_prompt(o, *model.tokenizer, frame, text);
 
@@ -91,21 +95,62 @@ int run(const RunOptions& o, Call& call) {
   for (const TokenId id : prompt) sampler.note(id);
 
   Interrupt::Watch watch(call.interrupt);
-  TextSink sink({.final_newline = o.newline, .stats = o.stats && !o.log.quiet, .seed = sampler.options().seed});
-  const std::vector<TokenId> ends = frame.stops(*model.tokenizer);
+  const ModelFacts facts = model_facts(model.files.file, model.model.config.context);
+  request.on(Start{.model = facts,
+                   .context = context,
+                   .threads = backend.threads,
+                   .batch = o.context.batch,
+                   .device = "cpu",
+                   .isa = std::string(model.model.backend->name()),
+                   .template_name = std::string(frame.name()),
+                   .sampling = sampler.options()});
+  Result expected;
+  expected.usage.prompt_tokens = prompt.size();
+  expected.timings.load_ms = load_ms;
+  expected.memory = {weight_bytes(model.files.file), session.cache_bytes(), 0};
+  expected.seed = sampler.options().seed;
+  request.expect(expected);
+  request.enter(Phase::prefill);
+
+  ReplyOptions options;
+  options.max_tokens = max_tokens;
+  options.end_tokens = frame.stops(*model.tokenizer);
+  options.stop_texts = o.stops;
+  options.begins_text = frame.name() != "raw" || text.empty();
+  options.progress_step = o.output.shows_progress() ? o.context.batch : 0;
   const auto constraint =
-      automaton != nullptr ? std::make_unique<AnswerConstraint>(*automaton, *model.tokenizer, ends) : nullptr;
-  const auto logits = read_prompt(session, prompt, sink, watch.token());
-  int code = kExitDone;
-  if (!logits.empty()) {
-    const bool begins_text = frame.name() != "raw" || text.empty();
-    if (constraint != nullptr) constraint->begin(begins_text);
-    const ReplyOptions options = {max_tokens, ends, o.stops, begins_text, constraint.get()};
-    const Reply reply = write_reply(session, sampler, logits, *model.tokenizer, options, sink, watch.token());
-    note_end(o, reply.reason, context);
-    if (watch.signal() == 0) code = note_constraint(constraint.get());
+      automaton == nullptr ? nullptr
+                           : std::make_unique<AnswerConstraint>(*automaton, *model.tokenizer, options.end_tokens);
+  if (constraint != nullptr) constraint->begin(options.begins_text);
+  options.filter = constraint.get();
+  Reply reply = carat::reply(session, sampler, prompt, *model.tokenizer, options, request, watch.token());
+  const Ending ending = watch.ending();
+  if (!ending) note_end(o, reply.result.reason, context, request);
+  if (constraint != nullptr) {
+    reply.result.constraint = {std::string(o.constraint.kind()), constraint->satisfied()};
+    if (!constraint->satisfied() && !ending)
+      warn(request, {"constraint_not_met", "the answer ends before the constraint is met"});
   }
-  return watch.signal() == 0 ? code : kExitSignal + watch.signal();
+  return request.finish(std::move(reply.result), ending);
+}
+
+int run(const RunOptions& o, Call& call) {
+  o.log.apply();
+  Output output;
+  const auto sink = o.output.make_sink(output, o.log.quiet);
+  Request request(*sink, call.start);
+  const Interrupt::LastWords last_words(
+      call.interrupt, [&request](const Ending& ending) { request.abandon(ending); },
+      [&request] { say(request.status()); });
+  call.interrupt.watch_output();
+  try {
+    return answer(o, call, request);
+  } catch (const OutputClosed&) {
+    throw;
+  } catch (...) {  // told to the sink here, to the user where all failures end
+    request.on(describe(std::current_exception(), request.phase()));
+    throw;
+  }
 }
 
 }  // namespace
@@ -123,8 +168,7 @@ Command add_run(CLI::App& app) {
   o->constraint.add_to(app);
   add_stop_texts(app, o->stops);
   o->backend.add_to(app);
-  add_switch(app, "--newline", o->newline, "end the answer with a line feed (default: on)")->group(kMore);
-  add_switch(app, "--stats", o->stats, "say how fast it was (default: on a terminal)")->group(kMore);
+  o->output.add_to(app);
   o->log.add_to(app);
   return [o](Call& call) { return run(*o, call); };
 }

@@ -9,7 +9,12 @@ std::string StopText::push(std::string_view piece) {
   if (found_) return {};
   held_back_ += piece;
   std::size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_back_.find(stop));
+  for (const std::string& stop : stops_) {
+    const std::size_t at = held_back_.find(stop);
+    if (at >= first) continue;
+    first = at;
+    text_ = stop;
+  }
   if (first != std::string::npos) {
     found_ = true;
     held_back_.resize(first);

@@ -19,11 +19,13 @@ class StopText {
   std::string flush();
 
   bool found() const { return found_; }
+  const std::string& text() const { return text_; }  // that was found
 
  private:
   std::vector<std::string> stops_;
   std::string held_back_;
   bool found_ = false;
+  std::string text_;
 };
 
 }  // namespace carat

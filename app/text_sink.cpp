@@ -3,9 +3,12 @@
 #include <cstdio>
 
 #include "app/log.h"
+#include "app/overloaded.h"
 
 namespace carat {
 namespace {
+
+constexpr std::string_view kDim = "\x1b[2m", kPlain = "\x1b[0m";
 
 // `text` is UTF-8. C0 but for \n and \t, and DEL, become the pictures of U+2400; C1, which have none, U+FFFD.
 std::string without_controls(std::string_view text) {
@@ -27,29 +30,50 @@ std::string without_controls(std::string_view text) {
   return shown;
 }
 
-std::string speed(std::size_t tokens, double seconds) {
+std::string speed(std::size_t tokens, double ms) {
   char text[96];
-  std::snprintf(text, sizeof text, "%zu tokens in %.2f s (%.1f tok/s)", tokens, seconds,
-                seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0);
+  std::snprintf(text, sizeof text, "%zu tokens in %.2f s (%.1f tok/s)", tokens, ms / 1000,
+                ms > 0 ? static_cast<double>(tokens) * 1000 / ms : 0.0);
   return text;
 }
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;  // clang 14 does not deduce it by itself
 
 }  // namespace
 
 void TextSink::on(const Event& event) {
   std::visit(Overloaded{
-                 [this](const PromptRead& prompt) { prompt_ = prompt; },
-                 [this](const Piece& piece) { write(piece.text); },
-                 [this](const Finished& finished) { finish(finished); },
+                 [](const Start&) {}, [this](const Progress& progress) { show(progress); },
+                 [](const Warning&) {},  // has been said where it arose
+                 [this](const Delta& delta) { show(delta); }, [this](const Result& result) { finish(result); },
+                 [this](const ErrorEvent&) { clear_progress(); },  // main() says what it was
              },
              event);
+}
+
+void TextSink::show(const Delta& delta) {
+  if (delta.text.empty()) return;
+  clear_progress();
+  if (delta.channel == Channel::reasoning) return show_thought(delta.text);
+  end_thoughts();
+  write(delta.text);
+}
+
+void TextSink::show_thought(const std::string& text) {
+  if (options_.thoughts == TextSinkOptions::Thoughts::hidden) return;
+  if (options_.dims_thoughts && !thinking_) say_inline(kDim);
+  thinking_ = true;
+  last_thought_ = text.back();
+  if (options_.thoughts == TextSinkOptions::Thoughts::on_stdout) return output_.write(text);
+  say_inline(without_controls(text));
+}
+
+// An empty line between thoughts and answer, where both are read.
+void TextSink::end_thoughts() {
+  if (!thinking_) return;
+  thinking_ = false;
+  if (options_.dims_thoughts) say_inline(kPlain);
+  const std::string gap = last_thought_ == '\n' ? "\n" : "\n\n";
+  if (options_.thoughts == TextSinkOptions::Thoughts::on_stdout) return output_.write(gap);
+  say_inline(gap);
 }
 
 void TextSink::write(std::string_view text) {
@@ -58,13 +82,32 @@ void TextSink::write(std::string_view text) {
   output_.write(options_.shows_controls ? without_controls(text) : text);
 }
 
-void TextSink::finish(const Finished& finished) {
+void TextSink::show(const Progress& progress) {
+  if (!options_.progress) return;
+  char line[96];
+  std::snprintf(line, sizeof line, "\r%s %llu of %llu %s\x1b[K", std::string(phase_name(progress.phase)).c_str(),
+                static_cast<unsigned long long>(progress.done), static_cast<unsigned long long>(progress.total),
+                std::string(progress.unit).c_str());
+  say_inline(line);
+  shows_progress_ = true;
+}
+
+void TextSink::clear_progress() {
+  if (!shows_progress_) return;
+  say_inline("\r\x1b[K");
+  shows_progress_ = false;
+}
+
+void TextSink::finish(const Result& result) {
+  clear_progress();
+  end_thoughts();
   if (options_.final_newline && last_ != '\n') write("\n");
   output_.flush();
   last_ = '\n';
   if (!options_.stats) return;
-  say("prompt " + speed(prompt_.tokens, prompt_.seconds) + ", answer " + speed(finished.tokens, finished.seconds) +
-      ", seed " + std::to_string(options_.seed));
+  const Usage& usage = result.usage;
+  say("prompt " + speed(usage.prompt_tokens - usage.cached_tokens, result.timings.prompt_ms) + ", answer " +
+      speed(usage.completion_tokens, result.timings.predicted_ms) + ", seed " + std::to_string(result.seed));
 }
 
 }  // namespace carat

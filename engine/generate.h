@@ -22,6 +22,7 @@ struct Limits {
   std::size_t max_tokens = 0;
   std::span<const TokenId> end_tokens;
   TokenFilter* filter = nullptr;  // what may be written; none: anything
+  TokenId* end_token = nullptr;   // where to say which of them it was
 };
 
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
@@ -39,7 +40,10 @@ StopReason generate(Session& session, Sampler& sampler, std::span<const float> l
       if (next == TokenFilter::Next::none) return StopReason::filtered;
     }
     const TokenId token = sampler.pick(logits);
-    if (std::ranges::find(limits.end_tokens, token) != limits.end_tokens.end()) return StopReason::end_token;
+    if (std::ranges::find(limits.end_tokens, token) != limits.end_tokens.end()) {
+      if (limits.end_token != nullptr) *limits.end_token = token;
+      return StopReason::end_token;
+    }
     if (limits.filter != nullptr) limits.filter->accept(token);
     if (!on_token(token)) return StopReason::cancelled;
     if (n + 1 == limits.max_tokens) break;

@@ -62,6 +62,9 @@ class ChatFrame {
   // Whether RenderOptions::think changes anything.
   bool has_think_switch() const { return think_switch_; }
 
+  // Whether render() opens the thoughts of the reply, so that it begins within them.
+  bool opens_with_thought() const { return opens_with_thought_; }
+
  private:
   struct Family;
   class Writer;

@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -25,12 +26,17 @@ class GemmaCppBackend final : public Backend {
     const Tensor rounded = cpu_->make(DType::bf16, host.rows, host.cols);
     std::transform(floats(host), floats(host) + host.rows * host.cols, static_cast<std::uint16_t*>(rounded.where),
                    bf16_from_float);
+    originals_[rounded.where] = host;
     return rounded;
   }
   Tensor make(DType dtype, std::size_t rows, std::size_t cols) override { return cpu_->make(dtype, rows, cols); }
   void read(std::span<float> out, const Tensor& x) override { cpu_->read(out, x); }
   void embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) override {
-    cpu_->embed(out, table, ids, bf16_to_float(bf16_from_float(scale)));
+    // Looked up as the file has it: only the logits' product rounds this table.
+    const auto original = originals_.find(table.where);
+    Tensor rows = original == originals_.end() ? table : original->second;
+    rows.rows = table.rows;
+    cpu_->embed(out, rows, ids, bf16_to_float(bf16_from_float(scale)));
   }
   void rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float eps) override {
     cpu_->rms_norm(out, x, gain, eps);
@@ -112,6 +118,7 @@ class GemmaCppBackend final : public Backend {
   }
 
   std::unique_ptr<Backend> cpu_;
+  std::map<const void*, Tensor> originals_;  // of rounded weights, by their address
   std::vector<std::vector<float>> scores_;
 };
 

@@ -1,0 +1,89 @@
+// A chat at a terminal: lines come in, commands are obeyed, everything else is said to the model.
+#pragma once
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "app/chat_options.h"
+#include "app/chat_sink.h"
+#include "app/conversation.h"
+#include "app/interrupt.h"
+#include "app/line_editor.h"
+#include "app/open_model.h"
+#include "app/terminal.h"
+
+namespace carat {
+
+// Members that return an exit code return one once it is time to leave.
+class Chat {
+ public:
+  Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt);
+  Chat(const Chat&) = delete;
+  Chat& operator=(const Chat&) = delete;
+
+  int talk();
+
+  // What follows is for the commands.
+
+  const OpenModel& model() const { return model_; }
+  Conversation& conversation() { return conversation_; }
+  const Conversation& conversation() const { return conversation_; }
+  const SamplingFlags& sampling_flags() const { return sampling_; }
+  std::int64_t max_tokens() const { return max_tokens_; }
+  const std::optional<Result>& last_result() const { return last_; }
+  const std::filesystem::path& session_file() const { return session_; }
+  const std::filesystem::path& last_chat_file() const { return last_chat_; }
+
+  void set_sampling(const SamplingFlags& flags, const SamplingOptions& options);
+  void set_max_tokens(std::int64_t tokens);
+
+  std::optional<int> ask(const std::string& question);
+  // The next line begins with `text`; where that cannot be, it is asked for in the user's editor.
+  std::optional<int> offer(std::string text);
+  void withdraw_offer() { next_.clear(); }
+  // Goes in front of the next question.
+  void attach(const std::string& text) { attached_ += text; }
+  // Goes on with the conversation in a file. Throws BadUsage.
+  void resume(const std::filesystem::path& file);
+  // Replaces a file only if it holds a conversation. Throws BadUsage and Error.
+  void save(const std::filesystem::path& file) const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt, const ChatFrame& frame,
+       std::size_t context);
+
+  void begin(const ChatOptions& options);
+  int take_lines();
+  std::optional<int> take_line(const std::string& line);
+  std::optional<int> obey(const std::string& line);
+  std::optional<int> take_interrupt();
+  std::optional<int> end_answer(const Conversation::Plan& plan, Reply reply);
+  void tell_forgotten(const Conversation::Plan& plan) const;
+  void tell_reason(const Result& result) const;
+  void tell_fullness();
+  void keep();
+
+  const OpenModel& model_;
+  Interrupt& interrupt_;
+  SamplingFlags sampling_;
+  std::int64_t max_tokens_;
+  Conversation conversation_;
+  Interrupt::Watch watch_;
+  TerminalModes modes_;
+  Interrupt::JobControl job_control_;
+  ChatSink sink_;
+  LineEditor editor_;
+  std::filesystem::path session_, last_chat_;  // where the chat is kept; empty: nowhere
+  bool keeps_session_;
+  std::string next_;      // what the next line begins with
+  std::string attached_;  // files, for the next question
+  std::optional<Result> last_;
+  bool was_told_full_ = false;
+  std::optional<Clock::time_point> interrupted_;  // at the prompt, just now
+};
+
+}  // namespace carat

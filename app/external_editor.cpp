@@ -1,0 +1,91 @@
+#include "app/external_editor.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace carat {
+namespace {
+
+const char* editor_command() {
+  for (const char* const variable : {"VISUAL", "EDITOR"}) {
+    const char* const value = std::getenv(variable);
+    if (value != nullptr && *value != '\0') return value;
+  }
+  return nullptr;
+}
+
+// A file that only the user can read; it goes with the object.
+class PrivateFile {
+ public:
+  PrivateFile() : path_((std::filesystem::temp_directory_path() / "carat-XXXXXX.md").string()) {
+    constexpr int kEnding = 3;  // ".md", by which editors know what it is
+    const int file = ::mkstemps(path_.data(), kEnding);
+    if (file < 0) {
+      path_.clear();
+    } else {
+      ::close(file);
+    }
+  }
+  PrivateFile(const PrivateFile&) = delete;
+  PrivateFile& operator=(const PrivateFile&) = delete;
+  ~PrivateFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+  const std::string& path() const { return path_; }  // empty: there is none
+
+ private:
+  std::string path_;
+};
+
+// The shell reads the command, which may have arguments; signals are as they were before carat took them.
+[[noreturn]] void become_editor(const char* command, const std::string& path) {
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);
+  if (isatty(STDOUT_FILENO) == 0) ::dup2(STDERR_FILENO, STDOUT_FILENO);  // the answers go elsewhere
+  const std::string line = std::string(command) + " \"$1\"";
+  ::execl("/bin/sh", "sh", "-c", line.c_str(), "sh", path.c_str(), nullptr);
+  ::_exit(127);
+}
+
+bool run_editor(const char* command, const std::string& path) {
+  const pid_t child = ::fork();
+  if (child == 0) become_editor(command, path);
+  if (child < 0) return false;
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return false;
+  }
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+}  // namespace
+
+bool has_external_editor() { return editor_command() != nullptr; }
+
+bool edit_externally(std::string& text) {
+  const char* const command = editor_command();
+  const PrivateFile file;
+  if (command == nullptr || file.path().empty()) return false;
+  {
+    std::ofstream out(file.path(), std::ios::binary);
+    out << text << (text.empty() || text.ends_with('\n') ? "" : "\n");
+    if (!out.flush()) return false;
+  }
+  if (!run_editor(command, file.path())) return false;
+  std::ifstream in(file.path(), std::ios::binary);
+  if (!in) return false;
+  text.assign(std::istreambuf_iterator<char>(in), {});
+  if (text.ends_with('\n')) text.pop_back();
+  return true;
+}
+
+}  // namespace carat

@@ -1,0 +1,67 @@
+#include "app/key_input.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+
+#include "app/terminal.h"
+#include "tokenizer/utf8.h"
+
+namespace carat {
+
+KeyInput::Event KeyInput::fill() {
+  bytes_.erase(0, at_);
+  at_ = 0;
+  for (;;) {
+    std::array<pollfd, 3> events = {pollfd{STDIN_FILENO, POLLIN, 0}, pollfd{interrupt_, POLLIN, 0},
+                                    pollfd{redraw_, POLLIN, 0}};
+    if (::poll(events.data(), events.size(), -1) < 0) continue;  // EINTR
+    if (events[1].revents != 0) return Event::interrupted;
+    if (events[2].revents != 0) {
+      std::uint64_t count = 0;
+      (void)!::read(redraw_, &count, sizeof count);
+      return Event::redraw;
+    }
+    std::array<char, 65536> bytes;
+    const ssize_t count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (count <= 0) return Event::end;
+    bytes_.append(bytes.data(), static_cast<std::size_t>(count));
+    return Event::key;
+  }
+}
+
+KeyInput::Event KeyInput::next(wchar_t& key) {
+  for (;;) {
+    const std::string_view rest = std::string_view(bytes_).substr(at_);
+    if (!rest.empty()) {
+      const Utf8Step step = utf8_step(rest);
+      if (step.kind != Utf8Step::Kind::incomplete) {
+        key = widen(rest.substr(0, step.length)).front();
+        at_ += step.length;
+        return Event::key;
+      }
+    }
+    if (const Event event = fill(); event != Event::key) return event;
+  }
+}
+
+KeyInput::Event KeyInput::next_until(std::string_view end, std::string& text) {
+  for (std::size_t searched = at_;;) {
+    const std::size_t found = bytes_.find(end, searched);
+    if (found != std::string::npos) {
+      text = bytes_.substr(at_, found - at_);
+      at_ = found + end.size();
+      return Event::key;
+    }
+    const std::size_t kept = bytes_.size() - at_;
+    searched = kept >= end.size() ? kept - end.size() + 1 : 0;  // in what fill() leaves
+    const Event event = fill();
+    if (event == Event::end || event == Event::interrupted) return event;
+  }
+}
+
+}  // namespace carat

@@ -1,0 +1,33 @@
+// How an answer is shown, and what is said beside it.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "app/json_sink.h"
+#include "app/text_sink.h"
+
+namespace CLI {
+class App;
+}
+
+namespace carat {
+
+enum class OutputFormat { text, json, ndjson };
+
+struct OutputFlags {
+  OutputFormat format = OutputFormat::text;
+  std::string source = "carat_local";
+  bool newline = true;
+  std::optional<bool> stats;          // none: on a terminal
+  std::string progress = "auto";      // on, off
+  std::string think_output = "auto";  // stderr, stdout, none
+
+  void add_to(CLI::App&);
+
+  bool shows_progress() const;
+
+  // `output` outlives the sink.
+  std::unique_ptr<Sink> make_sink(Output& output, bool quiet) const;
+};
+
+}  // namespace carat

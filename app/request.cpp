@@ -1,0 +1,129 @@
+#include "app/request.h"
+
+#include <sys/resource.h>
+
+#include <cstdio>
+
+#include "app/exit_code.h"
+#include "app/log.h"
+
+namespace carat {
+namespace {
+
+using Kind = Ending::Kind;
+
+constexpr auto kPatience = std::chrono::milliseconds(100);  // within what Interrupt gives to last words
+
+std::uint64_t peak_rss() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace
+
+void Request::on(const Event& event) {
+  const std::lock_guard lock(mutex_);
+  send(event);
+}
+
+// With the mutex held.
+void Request::send(const Event& event) {
+  if (ended_) return;
+  ended_ = is_terminal(event);  // also if the sink fails: nobody is there to be told then
+  if (const auto* const delta = std::get_if<Delta>(&event)) {
+    if (phase_ != Phase::decode) {
+      phase_ = Phase::decode;
+      decode_began_ms_ = start_.ms();
+      so_far_.timings.ttft_ms = decode_began_ms_ - prefill_began_ms_;
+    }
+    so_far_.usage.completion_tokens += delta->ids.size();
+    if (delta->channel == Channel::answer) so_far_.text += delta->text;
+    if (delta->channel == Channel::reasoning) so_far_.reasoning = so_far_.reasoning.value_or("") + delta->text;
+  }
+  sink_.on(event);
+}
+
+void Request::enter(Phase phase) {
+  const std::lock_guard lock(mutex_);
+  phase_ = phase;
+  if (phase == Phase::prefill) prefill_began_ms_ = start_.ms();
+}
+
+Phase Request::phase() const {
+  const std::lock_guard lock(mutex_);
+  return phase_;
+}
+
+void Request::expect(const Result& so_far) {
+  const std::lock_guard lock(mutex_);
+  so_far_ = so_far;
+}
+
+// What reply() cannot know.
+void Request::complete(Result& result, const Ending& ending) const {
+  result.timings.load_ms = so_far_.timings.load_ms;
+  if (result.timings.ttft_ms > 0) result.timings.ttft_ms += prefill_began_ms_;
+  result.timings.total_ms = start_.ms();
+  result.memory.weights = so_far_.memory.weights;
+  result.memory.peak_rss = peak_rss();
+  const bool unmet = result.constraint && !result.constraint->satisfied;
+  result.exit_code = ending ? ending.exit_code() : unmet ? kExitConstraint : kExitDone;
+  if (ending && result.reason == FinishReason::interrupted && ending.kind == Kind::timeout) {
+    result.reason = FinishReason::timeout;
+  }
+  // It came between the last token and here: the answer is whole.
+  if (ending.kind == Kind::timeout && result.reason != FinishReason::timeout) result.exit_code = kExitDone;
+}
+
+ErrorEvent Request::ended_early(const Ending& ending) const {
+  const std::string where = " in phase '" + std::string(phase_name(phase_)) + "'";
+  if (ending.kind == Kind::timeout) {
+    return {"timeout", "the deadline came" + where, "a larger --timeout", phase_, kExitTimeout, true};
+  }
+  return {"interrupted", "ended from outside" + where, "", phase_, ending.exit_code(), false};
+}
+
+int Request::finish(Result result, const Ending& ending) {
+  const std::lock_guard lock(mutex_);
+  if (ending && result.usage.completion_tokens == 0 && result.reason == FinishReason::interrupted) {
+    const ErrorEvent error = ended_early(ending);
+    send(error);
+    if (ending.kind == Kind::timeout) log_error(error.message, error.hint);
+    return error.exit_code;
+  }
+  complete(result, ending);
+  send(result);
+  return result.exit_code;
+}
+
+void Request::abandon(const Ending& ending) {
+  if (!mutex_.try_lock_for(kPatience)) return;  // and never unlocked: nothing may follow
+  if (ended_) return;
+  if (so_far_.usage.completion_tokens == 0) {
+    const ErrorEvent error = ended_early(ending);
+    send(error);
+    if (ending.kind == Kind::timeout) log_error(error.message, error.hint);
+    return;
+  }
+  Result result = so_far_;
+  result.reason = FinishReason::interrupted;
+  result.timings.predicted_ms = start_.ms() - decode_began_ms_;
+  complete(result, ending);
+  send(result);
+}
+
+std::string Request::status() const {
+  const std::unique_lock lock(mutex_, kPatience);
+  if (!lock.owns_lock()) return "waiting for a reader of standard output";
+  char line[160];
+  const std::size_t tokens = so_far_.usage.completion_tokens;
+  const double ms = start_.ms();
+  const double writing_ms = phase_ == Phase::decode ? ms - decode_began_ms_ : 0;
+  std::snprintf(line, sizeof line, "%s, %.1f s: prompt %zu tokens, answer %zu tokens (%.1f tok/s)",
+                std::string(phase_name(phase_)).c_str(), ms / 1000, so_far_.usage.prompt_tokens, tokens,
+                writing_ms > 0 ? static_cast<double>(tokens) * 1000 / writing_ms : 0.0);
+  return line;
+}
+
+}  // namespace carat

@@ -1,0 +1,51 @@
+// One request on its way: where it is, what it has answered, and its end, which is told exactly once, whoever comes
+// first: the work, a failure, or the thread that ends the process over its head.
+#pragma once
+#include <mutex>
+#include <string>
+
+#include "app/interrupt.h"
+#include "app/sink.h"
+#include "app/stopwatch.h"
+
+namespace carat {
+
+// Passes events on to a sink, one at a time and none after the last. Any thread may call.
+class Request : public Sink {
+ public:
+  // Times in results count from `start`. The sink outlives it.
+  Request(Sink& sink, Stopwatch start) : sink_(sink), start_(start) {}
+
+  void on(const Event& event) override;
+
+  void enter(Phase phase);
+  Phase phase() const;
+
+  // What is known before reply() begins: prompt, seed, memory, load time.
+  void expect(const Result& so_far);
+
+  // Adds to a reply's result what expect() was told and `ending` changes, and sends it; returns the exit code. An
+  // answer that was ended before it began is an error event.
+  int finish(Result result, const Ending& ending);
+
+  // From another thread, just before the process ends. If the work holds the sink for too long, nothing is told.
+  void abandon(const Ending& ending);
+
+  // A line on how far it is.
+  std::string status() const;
+
+ private:
+  void send(const Event& event);
+  void complete(Result& result, const Ending& ending) const;
+  ErrorEvent ended_early(const Ending& ending) const;
+
+  Sink& sink_;
+  Stopwatch start_;
+  mutable std::timed_mutex mutex_;  // of all below
+  bool ended_ = false;
+  Phase phase_ = Phase::usage;
+  Result so_far_;
+  double prefill_began_ms_ = 0, decode_began_ms_ = 0;
+};
+
+}  // namespace carat

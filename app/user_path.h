@@ -1,0 +1,15 @@
+// Paths as people type them.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace carat {
+
+// Without quotes around it, and with the user's home in place of a leading "~".
+std::string user_path(std::string_view typed);
+
+// What a path that begins so can be: entries of its folder, each as typed up to there; folders end with "/".
+std::vector<std::string> complete_path(const std::string& typed);
+
+}  // namespace carat

@@ -18,6 +18,11 @@ inline Int16x16<Isa> load16(const std::int16_t* from) noexcept {
 }
 
 template <class Isa>
+inline void store16(const Int16x16<Isa>& x, std::int16_t* to) noexcept {
+  for (std::size_t i = 0; i < Int16x16<Isa>::kParts; ++i) x.part[i].store_unaligned(to + i * Int16x16<Isa>::Part::size);
+}
+
+template <class Isa>
 inline Int16x16<Isa> all16(std::int16_t value) noexcept {
   return each_part<Isa>([&](std::size_t) { return typename Int16x16<Isa>::Part(value); });
 }
@@ -35,6 +40,11 @@ template <class Isa>
 inline Int16x16<Isa> operator-(const Int16x16<Isa>& x, std::int16_t y) noexcept {
   using Part = typename Int16x16<Isa>::Part;
   return each_part<Isa>([&](std::size_t i) { return x.part[i] - Part(y); });
+}
+template <class Isa>
+inline Int16x16<Isa> operator*(const Int16x16<Isa>& x, std::int16_t y) noexcept {
+  using Part = typename Int16x16<Isa>::Part;
+  return each_part<Isa>([&](std::size_t i) { return x.part[i] * Part(y); });
 }
 template <class Isa>
 inline Int16x16<Isa> operator>>(const Int16x16<Isa>& x, int count) noexcept {

@@ -161,6 +161,39 @@ inline narrow_vec<std::int32_t, Isa> dot(narrow_vec<std::int32_t, Isa> sums, con
   }
 }
 
+// Two neighbouring int16 in every lane.
+template <class Arch>
+inline xsimd::batch<std::int32_t, Arch> pair_everywhere(const std::int16_t* from) noexcept {
+  std::int32_t pair;
+  __builtin_memcpy(&pair, from, sizeof pair);
+  return xsimd::batch<std::int32_t, Arch>(pair);
+}
+
+// sums + a · b, lane by lane, over the two int16 of each.
+template <class Isa>
+inline vec<std::int32_t, Isa> add_pairs(vec<std::int32_t, Isa> sums, vec<std::int32_t, Isa> a,
+                                        vec<std::int32_t, Isa> b) noexcept {
+  if constexpr (kIs512<typename Isa::wide>) {
+    const __m512i from = sums, left = a, right = b;  // a macro, as above
+    return _mm512_dpwssd_epi32(from, left, right);
+  } else if constexpr (kIs256<typename Isa::wide>) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
+  } else {
+    return _mm_add_epi32(sums, _mm_madd_epi16(a, b));
+  }
+}
+
+// Rounded to nearest even.
+template <class Arch>
+inline xsimd::batch<std::int32_t, Arch> round_to_int(xsimd::batch<float, Arch> x) noexcept {
+  if constexpr (kIs512<Arch>)
+    return _mm512_cvtps_epi32(x);
+  else if constexpr (kIs256<Arch>)
+    return _mm256_cvtps_epi32(x);
+  else
+    return _mm_cvtps_epi32(x);
+}
+
 // Sixteen floats times `factor`, rounded to nearest even and clamped to int16.
 template <class Isa>
 inline Int16x16<Isa> round_to_int16(const float* x, float factor) noexcept {

@@ -8,6 +8,7 @@
 //   scales<units>(w, out)   32 / kScaleElements floats per unit
 //   minima<units>(w, out)   likewise
 //   codes<unit>(w)          the 32 codes of one unit
+//   integer_scales(w)       where 16 share a scale: the sixteen of a block, which `d` multiplies
 #pragma once
 #include "kernels/blocks.h"
 #include "kernels/cpu/int16x16.h"
@@ -198,20 +199,33 @@ struct Reader<Isa, BlockQ5_K> : PackedScaleReader<Isa, BlockQ5_K> {
   }
 };
 
+// factor * x, sixteen floats.
 template <class Isa>
-struct Reader<Isa, BlockQ2_K> {
+inline void scaled(const Int16x16<Isa>& x, float factor, float* out) noexcept {
+  constexpr std::size_t kLanes = narrow_vec<float, Isa>::size;
+  const narrow_vec<float, Isa> factors(factor);
+  for (std::size_t i = 0; i < 16 / kLanes; ++i) (factors * to_float<Isa>(x, i)).store_unaligned(out + i * kLanes);
+}
+
+// What the super-blocks have in common in which sixteen elements share a scale.
+template <class Isa, class Block>
+struct HalfGroupReader {
   static constexpr std::size_t kElements = 256;
   static constexpr std::size_t kScaleElements = 16;
-  static constexpr bool kHasMinimum = true;
+  static constexpr bool kHasMinimum = false;
   template <std::size_t units>
-  static void scales(const BlockQ2_K* w, float* out) noexcept {
-    const float d = half_value<Isa>(w->d);
-    for (std::size_t i = 0; i < 16; ++i) out[i] = d * static_cast<float>(w->scales[i] & 15);
+  static void scales(const Block* w, float* out) noexcept {
+    scaled<Isa>(Reader<Isa, Block>::integer_scales(w), half_value<Isa>(w->d), out);
   }
+};
+
+template <class Isa>
+struct Reader<Isa, BlockQ2_K> : HalfGroupReader<Isa, BlockQ2_K> {
+  static constexpr bool kHasMinimum = true;
+  static Int16x16<Isa> integer_scales(const BlockQ2_K* w) noexcept { return widen<Isa>(w->scales) & 15; }
   template <std::size_t units>
   static void minima(const BlockQ2_K* w, float* out) noexcept {
-    const float d = -half_value<Isa>(w->dmin);
-    for (std::size_t i = 0; i < 16; ++i) out[i] = d * static_cast<float>(w->scales[i] >> 4);
+    scaled<Isa>(widen<Isa>(w->scales) >> 4, -half_value<Isa>(w->dmin), out);
   }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ2_K* w) noexcept {
@@ -223,17 +237,14 @@ struct Reader<Isa, BlockQ2_K> {
 };
 
 template <class Isa>
-struct Reader<Isa, BlockQ3_K> {
-  static constexpr std::size_t kElements = 256;
-  static constexpr std::size_t kScaleElements = 16;
-  static constexpr bool kHasMinimum = false;
-  template <std::size_t units>
-  static void scales(const BlockQ3_K* w, float* out) noexcept {
-    const float d = half_value<Isa>(w->d);
+struct Reader<Isa, BlockQ3_K> : HalfGroupReader<Isa, BlockQ3_K> {
+  static Int16x16<Isa> integer_scales(const BlockQ3_K* w) noexcept {
+    std::int16_t scales[16];
     for (std::size_t i = 0; i < 16; ++i) {
       const int low = i < 8 ? w->scales[i] & 15 : w->scales[i - 8] >> 4, high = w->scales[8 + i % 4] >> 2 * (i / 4) & 3;
-      out[i] = d * static_cast<float>((low | high << 4) - 32);
+      scales[i] = static_cast<std::int16_t>((low | high << 4) - 32);
     }
+    return load16<Isa>(scales);
   }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ3_K* w) noexcept {
@@ -247,17 +258,8 @@ struct Reader<Isa, BlockQ3_K> {
 };
 
 template <class Isa>
-struct Reader<Isa, BlockQ6_K> {
-  static constexpr std::size_t kElements = 256;
-  static constexpr std::size_t kScaleElements = 16;
-  static constexpr bool kHasMinimum = false;
-  template <std::size_t units>
-  static void scales(const BlockQ6_K* w, float* out) noexcept {
-    const Int16x16<Isa> scales = widen<Isa>(w->scales);
-    const narrow_vec<float, Isa> d(half_value<Isa>(w->d));
-    constexpr std::size_t kLanes = narrow_vec<float, Isa>::size;
-    for (std::size_t i = 0; i < 16 / kLanes; ++i) (d * to_float<Isa>(scales, i)).store_unaligned(out + i * kLanes);
-  }
+struct Reader<Isa, BlockQ6_K> : HalfGroupReader<Isa, BlockQ6_K> {
+  static Int16x16<Isa> integer_scales(const BlockQ6_K* w) noexcept { return widen<Isa>(w->scales); }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ6_K* w) noexcept {
     constexpr std::size_t kHalf = unit / 4, kQuarter = unit % 4;  // 128 elements; 32 of them

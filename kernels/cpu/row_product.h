@@ -180,8 +180,7 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
     const float inverse = peak > 0 ? 32767.0f / peak : 0.0f;
     for (std::size_t h = 0; h < 2; ++h) {
       const Int16x16<Isa> codes = round_to_int16<Isa>(x + kHalfGroup * h, inverse);
-      for (std::size_t i = 0; i < Int16x16<Isa>::kParts; ++i)
-        codes.part[i].store_unaligned(q + kHalfGroup * h + i * Int16x16<Isa>::Part::size);
+      store16(codes, q + kHalfGroup * h);
       const auto total = xsimd::hadd(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
       half_sum[2 * g + h] = scale[g] * static_cast<float>(total);
     }

@@ -343,7 +343,7 @@ struct TilePanels<Amx> {
     table.tile_tokens = kAmxTokens;
     table.pack_tile = pack_tile_bf16<Amx>;
     table.pack_codes = nullptr;
-    table.gated_rows = kPanelRows;
+    table.slab_rows = kPanelRows;
     table.panel_product = multiply_panel_amx<Amx>;
     table.gated_panel = multiply_gated_panel_amx<Amx>;
   }

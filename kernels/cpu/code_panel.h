@@ -133,7 +133,7 @@ struct CodeSlab {
   float* minima;                 // [rows, kMinimaStride]
   std::size_t minima_per_block;  // 0, 1 or 2
 };
-inline constexpr std::size_t kCodeSlabFloats = kPanelRows * (kCodeStride / 2 + kCodeBlocks + kMinimaStride);
+inline constexpr std::size_t kCodeSlabFloats = kSlabRows * (kCodeStride / 2 + kCodeBlocks + kMinimaStride);
 static_assert(kCodeSlabFloats <= kPanelRows * kPanelDepth);
 
 // sums [rows, columns of tokens] (+)= w * x over `blocks` blocks. The float part of each sum is one chain over the
@@ -195,21 +195,28 @@ inline void multiply_codes(const CodeSlab& w, const CodeTile& x, std::size_t blo
     for (std::size_t c = 0; c < columns; ++c) sum[r][c].store_unaligned(sums + r * kSumStride + c * kLanes);
 }
 
-// The same for any number of rows and up to kPackedTokens tokens.
+// The same for any number of rows and up to kPackedTokens tokens. Meanwhile the pairs at `next`, as many as those of x,
+// are brought near: all packed tokens together are more than the second-level cache holds.
 template <class Isa, std::size_t columns = Isa::code_columns>
 inline void multiply_code_rows(const CodeSlab& w, std::size_t rows, const CodeTile& x, std::size_t tokens,
-                               std::size_t blocks, float* sums, bool first) noexcept {
+                               std::size_t blocks, float* sums, bool first, const std::int32_t* next) noexcept {
   if constexpr (columns > 1)
     if (tokens <= (columns - 1) * vec<float, Isa>::size)
-      return multiply_code_rows<Isa, columns - 1>(w, rows, x, tokens, blocks, sums, first);
+      return multiply_code_rows<Isa, columns - 1>(w, rows, x, tokens, blocks, sums, first, next);
   constexpr std::size_t kRows = Isa::code_sums / columns;
   const auto from = [&w](std::size_t r) {
     return CodeSlab{w.codes + r * kCodeStride, w.scales + r * kCodeBlocks, w.minima + r * kMinimaStride,
                     w.minima_per_block};
   };
+  const std::size_t next_bytes = blocks * kGroup / 2 * kPackedTokens<Isa> * sizeof(*next);
+  const std::size_t share = rows < kRows ? 0 : (next_bytes / (rows / kRows) + 63) / 64 * 64;
+  const char* ahead = reinterpret_cast<const char*>(next);
   std::size_t r = 0;
-  for (; r + kRows <= rows; r += kRows)
+  for (; r + kRows <= rows; r += kRows) {
+    for (std::size_t i = 0; i < share; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+    ahead += share;
     multiply_codes<Isa, kRows, columns>(from(r), x, blocks, sums + r * kSumStride, first);
+  }
   for (; r < rows; ++r) multiply_codes<Isa, 1, columns>(from(r), x, blocks, sums + r * kSumStride, first);
 }
 
@@ -225,19 +232,22 @@ inline void unpack_code_slice(const Panel& p, std::size_t k, std::size_t depth, 
   }
 }
 
-// sums [rows <= kPanelRows, kSumStride] = the slab times every token.
+// sums [rows, kSumStride] = the slab times every token.
 template <class Isa>
 inline void sum_codes(const Panel& p, float* sums) noexcept {
   constexpr std::size_t kTile = kPackedTokens<Isa>;
-  float* scales = p.scratch + kPanelRows * kCodeStride / 2;
-  const CodeSlab w{reinterpret_cast<std::int16_t*>(p.scratch), scales, scales + kPanelRows * kCodeBlocks,
+  float* scales = p.scratch + kSlabRows * kCodeStride / 2;
+  const CodeSlab w{reinterpret_cast<std::int16_t*>(p.scratch), scales, scales + kSlabRows * kCodeBlocks,
                    p.codes.minima_per_block};
   for (std::size_t k = 0; k < p.cols; k += kCodeDepth) {
     const std::size_t depth = p.cols - k < kCodeDepth ? p.cols - k : kCodeDepth;
     unpack_code_slice<Isa>(p, k, depth, w);
+    const auto tile = [&](std::size_t t, std::size_t from) {
+      return part<Isa>(code_tile<Isa>(const_cast<float*>(p.packed) + t * p.cols, p.cols), from, 0);
+    };
     for (std::size_t t = 0; t < p.tokens; t += kTile) {
-      const CodeTile tile = code_tile<Isa>(const_cast<float*>(p.packed) + t * p.cols, p.cols);
-      multiply_code_rows<Isa>(w, p.rows, part<Isa>(tile, k, 0), p.tokens - t, depth / kGroup, sums + t, k == 0);
+      const auto* next = t + kTile < p.tokens ? tile(t + kTile, k).pairs : tile(0, (k + depth) % p.cols).pairs;
+      multiply_code_rows<Isa>(w, p.rows, tile(t, k), p.tokens - t, depth / kGroup, sums + t, k == 0, next);
     }
   }
 }

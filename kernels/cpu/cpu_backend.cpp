@@ -218,8 +218,11 @@ Panel CpuBackend::panel(const Tensor& w, std::size_t first, std::size_t rows, co
 void CpuBackend::multiply_panels(const Packed& packed, std::size_t first, std::size_t tokens,
                                  std::initializer_list<Product> products) {
   scratch_.panels.grow(pool_.threads() * kPanelScratch);
-  pool_.for_each(slab_count(products, kPanelRows), [&](std::size_t task, std::size_t thread) {
-    const auto [product, from, rows] = slab(products, kPanelRows, task);
+  // Large slabs bring the packed tokens near less often; small ones keep many threads busy to the end.
+  const bool many = slab_count(products, table_.slab_rows) >= 4 * pool_.threads();
+  const std::size_t slab_rows = many ? table_.slab_rows : kPanelRows;
+  pool_.for_each(slab_count(products, slab_rows), [&](std::size_t task, std::size_t thread) {
+    const auto [product, from, rows] = slab(products, slab_rows, task);
     Panel p = panel(product->w, from, rows, packed, tokens, thread);
     p.out = row(product->out, first) + from;
     p.stride = product->out.cols;
@@ -237,8 +240,8 @@ void CpuBackend::gate_panels(std::size_t tokens, const FeedForward& f) {
   AlignedFloats& packed_out = out_in_codes ? scratch_.packed_hidden.codes : scratch_.packed_hidden.floats;
   packed_out.grow(floats);
   if (hidden != padded_depth(hidden)) std::fill_n(packed_out.data(), floats, 0.0f);
-  pool_.for_each(parts(hidden, table_.gated_rows), [&](std::size_t task, std::size_t thread) {
-    const std::size_t first = task * table_.gated_rows, rows = std::min(table_.gated_rows, hidden - first);
+  pool_.for_each(parts(hidden, table_.slab_rows), [&](std::size_t task, std::size_t thread) {
+    const std::size_t first = task * table_.slab_rows, rows = std::min(table_.slab_rows, hidden - first);
     GatedPanel p;
     p.gate = panel(f.w_gate, first, rows, scratch_.packed, tokens, thread);
     p.up = panel(f.w_up, first, rows, scratch_.packed, tokens, thread);

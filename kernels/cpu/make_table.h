@@ -63,7 +63,7 @@ constexpr Table make_table(const char* name) noexcept {
   table.tile_tokens = kPackedTokens<Isa>;
   table.pack_tile = pack_tile<Isa>;
   table.pack_codes = pack_codes<Isa>;
-  table.gated_rows = kGatedRows;
+  table.slab_rows = kSlabRows;
   table.panel_product = multiply_panel<Isa>;
   table.gated_panel = multiply_gated_panel<Isa>;
   TilePanels<Isa>::replace_panels(table);

@@ -71,12 +71,13 @@ inline void sum_floats(const Panel& p, float* sums) noexcept {
   }
 }
 
-// The same for any number of rows, by whichever arithmetic the weights have.
+// The same for up to kSlabRows, by whichever arithmetic the weights have.
 template <class Isa>
 inline void sum_panel(Panel p, float* sums) noexcept {
+  if (p.codes.unpack != nullptr) return sum_codes<Isa>(p, sums);
   for (std::size_t left = p.rows; left > 0; left -= p.rows) {
     p.rows = left < kPanelRows ? left : kPanelRows;
-    p.codes.unpack != nullptr ? sum_codes<Isa>(p, sums) : sum_floats<Isa>(p, sums);
+    sum_floats<Isa>(p, sums);
     p.w += p.rows * p.row_bytes;
     sums += p.rows * kSumStride;
   }
@@ -96,7 +97,7 @@ inline void multiply_gated_panel(const GatedPanel& p) noexcept {
   using Floats = vec<float, Isa>;
   constexpr std::size_t kTile = kPackedTokens<Isa>;
   float* gate = p.gate.scratch + kPanelRows * kPanelDepth;
-  float* up = gate + kGatedRows * kSumStride;
+  float* up = gate + kSlabRows * kSumStride;
   sum_panel<Isa>(p.gate, gate);
   sum_panel<Isa>(p.up, up);
   const auto hidden = [&](std::size_t r, std::size_t t) __attribute__((always_inline)) {

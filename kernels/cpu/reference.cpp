@@ -187,7 +187,7 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
       .tile_tokens = kTile,
       .pack_tile = pack_tile,
       .pack_codes = nullptr,
-      .gated_rows = kGatedRows,
+      .slab_rows = kSlabRows,
       .panel_product = panel_product,
       .gated_panel = gated_panel,
       .rms_norm = rms_norm,

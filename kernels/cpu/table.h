@@ -25,8 +25,8 @@ struct Activation {
 
 // Weights times many tokens goes by panels: a slab of rows is unpacked once, to integers or to f32, a slice of the
 // depth at a time, and multiplied with all tokens. The slab and the slice fit the second-level cache together.
-inline constexpr std::size_t kPanelRows = 48;
-inline constexpr std::size_t kGatedRows = 96;     // of a gated panel: whole groups of the next product's input
+inline constexpr std::size_t kPanelRows = 48;     // rows of a slab in floating point or on tiles
+inline constexpr std::size_t kSlabRows = 96;      // as integers, and gated: whole groups of the next product's input
 inline constexpr std::size_t kPanelDepth = 512;   // a multiple of every block size
 inline constexpr std::size_t kPanelTokens = 512;  // tokens per pass
 inline constexpr std::size_t kSumStride = kPanelTokens + 16;  // of running sums: a power of two would crowd few sets
@@ -54,7 +54,7 @@ struct Panel {
   float scale = 1;                // of all weights; the caller's to apply, but for gated panels
   std::size_t row_bytes = 0;      // of a row of `cols`
   std::size_t bytes_per_256 = 0;  // of 256 elements of a row: slices begin at multiples of that
-  std::size_t rows = 0;           // <= kPanelRows, or kGatedRows
+  std::size_t rows = 0;           // <= kSlabRows
   std::size_t cols = 0;
   const float* packed = nullptr;  // pack_tile's or, with codes, pack_codes' tiles, back to back
   std::size_t tokens = 0;         // <= kPanelTokens
@@ -74,8 +74,8 @@ struct GatedPanel {
   std::size_t hidden = 0, first = 0;  // columns of the input; the slab's first among them
 };
 
-// The unpacked slab, and two sets of running sums of [kGatedRows, kSumStride].
-inline constexpr std::size_t kPanelScratch = kPanelRows * kPanelDepth + 2 * kGatedRows * kSumStride;
+// The unpacked slab, and two sets of running sums of [kSlabRows, kSumStride].
+inline constexpr std::size_t kPanelScratch = kPanelRows * kPanelDepth + 2 * kSlabRows * kSumStride;
 
 // The cached keys and values of one head, halves, in a ring of `slots` rows `stride` elements apart.
 struct CachedHead {
@@ -152,7 +152,7 @@ struct Table {
   void (*pack_tile)(const float* x, std::size_t tokens, std::size_t cols, float* out) noexcept;
   // The same for weights that have `codes`; cols is a multiple of 32.
   void (*pack_codes)(const float* x, std::size_t tokens, std::size_t cols, float* out) noexcept;
-  std::size_t gated_rows;  // of the slabs of a gated panel
+  std::size_t slab_rows;  // of a panel, at most, and of a gated one
   void (*panel_product)(const Panel&) noexcept;
   void (*gated_panel)(const GatedPanel&) noexcept;
 

@@ -8,6 +8,7 @@
 //   scales<units>(w, out)   32 / kScaleElements floats per unit
 //   minima<units>(w, out)   likewise
 //   codes<unit>(w)          the 32 codes of one unit
+//   raw_codes<unit>(w)      where all codes are shifted to get their sign: without that, kOffset more than `codes`
 //   integer_scales(w)       where 16 share a scale: the sixteen of a block, which `d` multiplies
 #pragma once
 #include "kernels/blocks.h"
@@ -22,6 +23,11 @@ struct Codes {
 
 template <class Isa, class Block>
 struct Reader;
+
+template <class Read>
+concept HasOffset = requires {
+  Read::kOffset;
+};
 
 // What the blocks of 32 have in common: the scale comes first, as a half.
 template <class Isa, class Block>
@@ -65,9 +71,14 @@ inline Codes<Isa> minus(const Codes<Isa>& x, std::int16_t offset) noexcept {
 
 template <class Isa>
 struct Reader<Isa, BlockQ4_0> : SmallBlockReader<Isa, BlockQ4_0> {
+  static constexpr std::int16_t kOffset = 8;
+  template <std::size_t unit>
+  static Codes<Isa> raw_codes(const BlockQ4_0* w) noexcept {
+    return nibbles<Isa>(w[unit].qs);
+  }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ4_0* w) noexcept {
-    return minus(nibbles<Isa>(w[unit].qs), 8);
+    return minus(raw_codes<unit>(w), kOffset);
   }
 };
 
@@ -81,9 +92,14 @@ struct Reader<Isa, BlockQ4_1> : SmallBlockReaderWithMinimum<Isa, BlockQ4_1> {
 
 template <class Isa>
 struct Reader<Isa, BlockQ5_0> : SmallBlockReader<Isa, BlockQ5_0> {
+  static constexpr std::int16_t kOffset = 16;
+  template <std::size_t unit>
+  static Codes<Isa> raw_codes(const BlockQ5_0* w) noexcept {
+    return with_fifth_bits(nibbles<Isa>(w[unit].qs), w[unit].qh);
+  }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ5_0* w) noexcept {
-    return minus(with_fifth_bits(nibbles<Isa>(w[unit].qs), w[unit].qh), 16);
+    return minus(raw_codes<unit>(w), kOffset);
   }
 };
 
@@ -260,13 +276,18 @@ struct Reader<Isa, BlockQ3_K> : HalfGroupReader<Isa, BlockQ3_K> {
 template <class Isa>
 struct Reader<Isa, BlockQ6_K> : HalfGroupReader<Isa, BlockQ6_K> {
   static Int16x16<Isa> integer_scales(const BlockQ6_K* w) noexcept { return widen<Isa>(w->scales); }
+  static constexpr std::int16_t kOffset = 32;
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ6_K* w) noexcept {
+    return minus(raw_codes<unit>(w), kOffset);
+  }
+  template <std::size_t unit>
+  static Codes<Isa> raw_codes(const BlockQ6_K* w) noexcept {
     constexpr std::size_t kHalf = unit / 4, kQuarter = unit % 4;  // 128 elements; 32 of them
     const auto half = [&](std::size_t i) {
       const Int16x16<Isa> bytes = widen<Isa>(w->ql + 64 * kHalf + 32 * (kQuarter % 2) + 16 * i);
       const Int16x16<Isa> high = (widen<Isa>(w->qh + 32 * kHalf + 16 * i) << 4 >> static_cast<int>(2 * kQuarter)) & 48;
-      return ((kQuarter < 2 ? bytes & 15 : bytes >> 4) | high) - 32;
+      return (kQuarter < 2 ? bytes & 15 : bytes >> 4) | high;
     };
     return {{half(0), half(1)}};
   }

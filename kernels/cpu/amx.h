@@ -339,8 +339,11 @@ struct TilePanels<Amx> {
   template <class Read>
   static constexpr UnpackTiles floats = unpack_float_row_bf16<Amx, Read>;
   static constexpr void replace_panels(Table& table) noexcept {
+    for (CodeFormat& format : table.codes) format = {};
     table.tile_tokens = kAmxTokens;
     table.pack_tile = pack_tile_bf16<Amx>;
+    table.pack_codes = nullptr;
+    table.slab_rows = kPanelRows;
     table.panel_product = multiply_panel_amx<Amx>;
     table.gated_panel = multiply_gated_panel_amx<Amx>;
   }

@@ -103,9 +103,13 @@ void CpuBackend::rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float
 
 void CpuBackend::matmul(const Tensor& x, std::initializer_list<Product> products) {
   if (x.rows <= kRowTokens) return multiply_rows(x, products);
+  const auto any = [&](bool codes) {
+    return std::any_of(products.begin(), products.end(),
+                       [&](const Product& p) { return in_codes(p.w.dtype) == codes; });
+  };
   for (std::size_t first = 0; first < x.rows; first += kPanelTokens) {
     const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
-    pack(x, first, tokens);
+    pack(x, first, tokens, {any(true), any(false)});
     multiply_panels(scratch_.packed, first, tokens, products);
   }
 }
@@ -119,7 +123,8 @@ void CpuBackend::feed_forward(Tensor out, const Tensor& x, const FeedForward& f)
   }
   for (std::size_t first = 0; first < x.rows; first += kPanelTokens) {
     const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
-    pack(x, first, tokens);
+    const bool gate = in_codes(f.w_gate.dtype), up = in_codes(f.w_up.dtype);
+    pack(x, first, tokens, {gate || up, !gate || !up});
     gate_panels(tokens, f);
     multiply_panels(scratch_.packed_hidden, first, tokens, {{out, f.w_down}});
   }
@@ -175,18 +180,24 @@ void CpuBackend::gate_rows(Tensor hidden, const Tensor& x, const FeedForward& f)
   });
 }
 
-void CpuBackend::pack(const Tensor& x, std::size_t first, std::size_t tokens) {
+bool CpuBackend::in_codes(DType dtype) const { return table_.codes[static_cast<std::size_t>(dtype)].unpack != nullptr; }
+
+void CpuBackend::pack(const Tensor& x, std::size_t first, std::size_t tokens, WeightTypes weights) {
   const std::size_t tile = table_.tile_tokens, tiles = parts(tokens, tile);
   const std::size_t tile_floats = tile * padded_depth(x.cols);
-  scratch_.packed.grow(tiles * tile_floats);
-  pool_.for_each(tiles, [&](std::size_t i, std::size_t) {
-    const std::size_t count = std::min(tile, tokens - i * tile);
-    table_.pack_tile(row(x, first + i * tile), count, x.cols, scratch_.packed.data() + i * tile_floats);
-  });
+  const auto pack_as = [&](AlignedFloats& packed, auto pack_tile) {
+    packed.grow(tiles * tile_floats);
+    pool_.for_each(tiles, [&](std::size_t i, std::size_t) {
+      const std::size_t count = std::min(tile, tokens - i * tile);
+      pack_tile(row(x, first + i * tile), count, x.cols, packed.data() + i * tile_floats);
+    });
+  };
+  if (weights.in_codes) pack_as(scratch_.packed.codes, table_.pack_codes);
+  if (weights.in_floats) pack_as(scratch_.packed.floats, table_.pack_tile);
 }
 
-Panel CpuBackend::panel(const Tensor& w, std::size_t first, std::size_t rows, const AlignedFloats& packed,
-                        std::size_t tokens, std::size_t thread) {
+Panel CpuBackend::panel(const Tensor& w, std::size_t first, std::size_t rows, const Packed& packed, std::size_t tokens,
+                        std::size_t thread) {
   Panel panel;
   panel.row_bytes = row_bytes(w.dtype, w.cols);
   panel.bytes_per_256 = row_bytes(w.dtype, 256);
@@ -194,20 +205,24 @@ Panel CpuBackend::panel(const Tensor& w, std::size_t first, std::size_t rows, co
   panel.scale = w.scale;
   panel.w = bytes(w) + first * panel.row_bytes;
   panel.unpack = table_.dequantize[static_cast<std::size_t>(w.dtype)];
+  panel.codes = table_.codes[static_cast<std::size_t>(w.dtype)];
   panel.unpack_tiles = table_.unpack_tiles[static_cast<std::size_t>(w.dtype)];
   panel.rows = rows;
   panel.cols = w.cols;
-  panel.packed = packed.data();
+  panel.packed = in_codes(w.dtype) ? packed.codes.data() : packed.floats.data();
   panel.tokens = tokens;
   panel.scratch = scratch_.panels.data() + thread * kPanelScratch;
   return panel;
 }
 
-void CpuBackend::multiply_panels(const AlignedFloats& packed, std::size_t first, std::size_t tokens,
+void CpuBackend::multiply_panels(const Packed& packed, std::size_t first, std::size_t tokens,
                                  std::initializer_list<Product> products) {
   scratch_.panels.grow(pool_.threads() * kPanelScratch);
-  pool_.for_each(slab_count(products, kPanelRows), [&](std::size_t task, std::size_t thread) {
-    const auto [product, from, rows] = slab(products, kPanelRows, task);
+  // Large slabs bring the packed tokens near less often; small ones keep many threads busy to the end.
+  const bool many = slab_count(products, table_.slab_rows) >= 4 * pool_.threads();
+  const std::size_t slab_rows = many ? table_.slab_rows : kPanelRows;
+  pool_.for_each(slab_count(products, slab_rows), [&](std::size_t task, std::size_t thread) {
+    const auto [product, from, rows] = slab(products, slab_rows, task);
     Panel p = panel(product->w, from, rows, packed, tokens, thread);
     p.out = row(product->out, first) + from;
     p.stride = product->out.cols;
@@ -221,15 +236,18 @@ void CpuBackend::gate_panels(std::size_t tokens, const FeedForward& f) {
   const std::size_t hidden = f.w_gate.rows,
                     floats = parts(tokens, table_.tile_tokens) * table_.tile_tokens * padded_depth(hidden);
   scratch_.panels.grow(pool_.threads() * kPanelScratch);
-  scratch_.packed_hidden.grow(floats);
-  if (hidden != padded_depth(hidden)) std::fill_n(scratch_.packed_hidden.data(), floats, 0.0f);
-  pool_.for_each(parts(hidden, kPanelRows), [&](std::size_t task, std::size_t thread) {
-    const std::size_t first = task * kPanelRows, rows = std::min(kPanelRows, hidden - first);
+  const bool out_in_codes = in_codes(f.w_down.dtype);
+  AlignedFloats& packed_out = out_in_codes ? scratch_.packed_hidden.codes : scratch_.packed_hidden.floats;
+  packed_out.grow(floats);
+  if (hidden != padded_depth(hidden)) std::fill_n(packed_out.data(), floats, 0.0f);
+  pool_.for_each(parts(hidden, table_.slab_rows), [&](std::size_t task, std::size_t thread) {
+    const std::size_t first = task * table_.slab_rows, rows = std::min(table_.slab_rows, hidden - first);
     GatedPanel p;
     p.gate = panel(f.w_gate, first, rows, scratch_.packed, tokens, thread);
     p.up = panel(f.w_up, first, rows, scratch_.packed, tokens, thread);
     p.act = f.act;
-    p.packed_out = scratch_.packed_hidden.data();
+    p.packed_out = packed_out.data();
+    p.out_in_codes = out_in_codes;
     p.fine_too = keeps_more_than_bf16(f.w_down.dtype);
     p.hidden = hidden;
     p.first = first;

@@ -66,13 +66,21 @@ class CpuBackend final : public Backend {
   static constexpr std::size_t kRowTokens = 3;
   using RowTokens = std::array<Activation, kRowTokens>;
 
+  // Packed tokens as the weights want them that they will meet.
+  struct Packed {
+    AlignedFloats codes, floats;
+  };
+  struct WeightTypes {
+    bool in_codes, in_floats;
+  };
+
   // Scratch that grows to the largest shape seen, so that no step after the first of its shape allocates.
   struct Scratch {
     std::vector<std::int16_t> q;
     std::vector<float> scale, sum, half_sum;
     std::vector<float> partial;           // attention of one token, by segment and head
     std::vector<RunningSoftmax> softmax;  // likewise
-    AlignedFloats packed, packed_hidden;
+    Packed packed, packed_hidden;
     AlignedFloats hidden;  // [kRowTokens, hidden]
     AlignedFloats panels;  // of each thread: kPanelScratch, or a block of attention
   };
@@ -81,14 +89,14 @@ class CpuBackend final : public Backend {
   void multiply_slab(const Tensor& w, std::size_t first, std::size_t rows, const Activation& token, float* out) const;
   void multiply_rows(const Tensor& x, std::initializer_list<Product>);
   // Tokens [first, first + tokens) of x, in tiles.
-  void pack(const Tensor& x, std::size_t first, std::size_t tokens);
+  void pack(const Tensor& x, std::size_t first, std::size_t tokens, WeightTypes);
+  bool in_codes(DType) const;  // whether panels of such weights are multiplied as integers
   // The packed tokens, which are rows `first` on of every `out`.
-  void multiply_panels(const AlignedFloats& packed, std::size_t first, std::size_t tokens,
-                       std::initializer_list<Product>);
+  void multiply_panels(const Packed& packed, std::size_t first, std::size_t tokens, std::initializer_list<Product>);
   // From packed tokens to packed hidden activations.
   void gate_panels(std::size_t tokens, const FeedForward&);
   void gate_rows(Tensor hidden, const Tensor& x, const FeedForward&);
-  Panel panel(const Tensor& w, std::size_t first, std::size_t rows, const AlignedFloats& packed, std::size_t tokens,
+  Panel panel(const Tensor& w, std::size_t first, std::size_t rows, const Packed& packed, std::size_t tokens,
               std::size_t thread);
 
   void attend_blocks(const Tensor& out, const Tensor& q, const KvLayer&, const Rows&, std::size_t first,

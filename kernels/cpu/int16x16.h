@@ -18,6 +18,11 @@ inline Int16x16<Isa> load16(const std::int16_t* from) noexcept {
 }
 
 template <class Isa>
+inline void store16(const Int16x16<Isa>& x, std::int16_t* to) noexcept {
+  for (std::size_t i = 0; i < Int16x16<Isa>::kParts; ++i) x.part[i].store_unaligned(to + i * Int16x16<Isa>::Part::size);
+}
+
+template <class Isa>
 inline Int16x16<Isa> all16(std::int16_t value) noexcept {
   return each_part<Isa>([&](std::size_t) { return typename Int16x16<Isa>::Part(value); });
 }
@@ -37,26 +42,17 @@ inline Int16x16<Isa> operator-(const Int16x16<Isa>& x, std::int16_t y) noexcept 
   return each_part<Isa>([&](std::size_t i) { return x.part[i] - Part(y); });
 }
 template <class Isa>
+inline Int16x16<Isa> operator*(const Int16x16<Isa>& x, std::int16_t y) noexcept {
+  using Part = typename Int16x16<Isa>::Part;
+  return each_part<Isa>([&](std::size_t i) { return x.part[i] * Part(y); });
+}
+template <class Isa>
 inline Int16x16<Isa> operator>>(const Int16x16<Isa>& x, int count) noexcept {
   return each_part<Isa>([&](std::size_t i) { return x.part[i] >> count; });
 }
 template <class Isa>
 inline Int16x16<Isa> operator<<(const Int16x16<Isa>& x, int count) noexcept {
   return each_part<Isa>([&](std::size_t i) { return x.part[i] << count; });
-}
-
-// Element i is `value` where bit i of `bits` is set, else 0.
-template <class Isa>
-inline Int16x16<Isa> where_bits(std::uint16_t bits, std::int16_t value) noexcept {
-  using Part = typename Int16x16<Isa>::Part;
-  alignas(32) static constexpr std::uint16_t kBits[16] = {1u << 0,  1u << 1,  1u << 2,  1u << 3, 1u << 4,  1u << 5,
-                                                          1u << 6,  1u << 7,  1u << 8,  1u << 9, 1u << 10, 1u << 11,
-                                                          1u << 12, 1u << 13, 1u << 14, 1u << 15};
-  const auto* table = reinterpret_cast<const std::int16_t*>(kBits);
-  return each_part<Isa>([&](std::size_t i) {
-    const Part bit = Part::load_unaligned(table + i * Part::size);
-    return xsimd::select((Part(static_cast<std::int16_t>(bits)) & bit) == bit, Part(value), Part(std::int16_t{0}));
-  });
 }
 
 }  // namespace carat::cpu

@@ -9,21 +9,22 @@ namespace carat::cpu {
 
 // `wide` holds floating-point work; `narrow`, at most 256 bits, the products of quantised rows: sixteen int16 are the
 // natural piece of every block format, and 256-bit instructions have three ports to go to where 512-bit ones have two.
-// `panel_rows` rows times two registers of tokens is what fits the register file.
+// What fits the register file of panels: `panel_rows` rows times two registers of tokens in f32; `code_sums` sums of
+// integers, of up to `code_columns` registers of tokens. Where tokens are many and rows few, weights are read least.
 struct Baseline {
   using wide = xsimd::sse2;
   using narrow = xsimd::sse2;
-  static constexpr std::size_t panel_rows = 6;
+  static constexpr std::size_t panel_rows = 6, code_sums = 8, code_columns = 2;
 };
 struct Avx2 {
   using wide = xsimd::fma3<xsimd::avx2>;
   using narrow = xsimd::fma3<xsimd::avx2>;
-  static constexpr std::size_t panel_rows = 6;
+  static constexpr std::size_t panel_rows = 6, code_sums = 8, code_columns = 2;
 };
 struct Avx512Vnni {
   using wide = xsimd::avx512bw;
   using narrow = xsimd::fma3<xsimd::avx2>;
-  static constexpr std::size_t panel_rows = 12;
+  static constexpr std::size_t panel_rows = 12, code_sums = 12, code_columns = 4;
 };
 
 struct Amx : Avx512Vnni {};  // the same registers, and tiles for panels

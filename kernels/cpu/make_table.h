@@ -19,6 +19,7 @@ constexpr void set_blocks(Table& table, DType dtype) noexcept {
   table.row_products[static_cast<std::size_t>(dtype)] = quantized_row_products<Isa, Block>;
   table.dequantize[static_cast<std::size_t>(dtype)] = unpack_blocks<Isa, Block>;
   table.unpack_tiles[static_cast<std::size_t>(dtype)] = TilePanels<Isa>::template blocks<Block>;
+  table.codes[static_cast<std::size_t>(dtype)] = code_format<Isa, Block>();
 }
 
 // The types that files are written in; for the others the codecs are fast enough.
@@ -60,8 +61,10 @@ constexpr Table make_table(const char* name) noexcept {
   set_blocks<Isa, BlockIQ4_NL>(table, DType::iq4_nl);
   set_blocks<Isa, BlockIQ4_XS>(table, DType::iq4_xs);
   table.quantize_activation = quantize_activation<Isa>;
-  table.tile_tokens = kTileTokens<Isa>;
+  table.tile_tokens = kPackedTokens<Isa>;
   table.pack_tile = pack_tile<Isa>;
+  table.pack_codes = pack_codes<Isa>;
+  table.slab_rows = kSlabRows;
   table.panel_product = multiply_panel<Isa>;
   table.gated_panel = multiply_gated_panel<Isa>;
   TilePanels<Isa>::replace_panels(table);

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/half.h"
+#include "kernels/quant/sfp.h"
 
 namespace carat::cpu {
 
@@ -68,21 +69,6 @@ inline xsimd::batch<float, Arch> load_bf16(const std::uint16_t* from) noexcept {
   } else {
     const __m128i bits = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
     return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), bits));
-  }
-}
-
-// One register of int32 from as many bytes.
-template <class Arch>
-inline xsimd::batch<std::int32_t, Arch> load_bytes(const std::uint8_t* from) noexcept {
-  if constexpr (kIs512<Arch>) {
-    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  } else if constexpr (kIs256<Arch>) {
-    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
-  } else {
-    std::int32_t four;
-    __builtin_memcpy(&four, from, sizeof four);
-    const __m128i pairs = _mm_unpacklo_epi8(_mm_cvtsi32_si128(four), _mm_setzero_si128());
-    return _mm_unpacklo_epi16(pairs, _mm_setzero_si128());
   }
 }
 
@@ -159,6 +145,104 @@ inline narrow_vec<std::int32_t, Isa> dot(narrow_vec<std::int32_t, Isa> sums, con
     const __m128i products = _mm_add_epi32(_mm_madd_epi16(a.part[0], b.part[0]), _mm_madd_epi16(a.part[1], b.part[1]));
     return _mm_add_epi32(sums, products);
   }
+}
+
+// Element i is `value` where bit i of `bits` is set, else 0.
+template <class Isa>
+inline Int16x16<Isa> where_bits(std::uint16_t bits, std::int16_t value) noexcept {
+  if constexpr (std::is_base_of_v<Avx512Vnni, Isa>) {
+    return {{_mm256_maskz_mov_epi16(bits, _mm256_set1_epi16(value))}};
+  } else {
+    alignas(32) static constexpr std::uint16_t kBits[16] = {1u << 0,  1u << 1,  1u << 2,  1u << 3, 1u << 4,  1u << 5,
+                                                            1u << 6,  1u << 7,  1u << 8,  1u << 9, 1u << 10, 1u << 11,
+                                                            1u << 12, 1u << 13, 1u << 14, 1u << 15};
+    const auto all = static_cast<std::int16_t>(bits);
+    if constexpr (kNarrowIs256<Isa>) {
+      const __m256i bit = _mm256_load_si256(reinterpret_cast<const __m256i*>(kBits));
+      const __m256i set = _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_set1_epi16(all), bit), bit);
+      return {{_mm256_and_si256(set, _mm256_set1_epi16(value))}};
+    } else {
+      const auto half = [&](std::size_t i) {
+        const __m128i bit = _mm_load_si128(reinterpret_cast<const __m128i*>(kBits) + i);
+        const __m128i set = _mm_cmpeq_epi16(_mm_and_si128(_mm_set1_epi16(all), bit), bit);
+        return _mm_and_si128(set, _mm_set1_epi16(value));
+      };
+      return {{half(0), half(1)}};
+    }
+  }
+}
+
+// Two registers of floats from as many codes of sfp: `sfp_to_float` in 16 bits, which is all that these floats have.
+template <class Arch>
+inline void load_sfp(const std::uint8_t* from, xsimd::batch<float, Arch>& first,
+                     xsimd::batch<float, Arch>& second) noexcept {
+  constexpr std::int16_t kMagnitude = 127 << 5, kSmall = kSfpSmall >> 16, kLarge = kSfpLarge >> 16;
+  if constexpr (kIs512<Arch>) {
+    const __m512i codes = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+    const __m512i magnitude = _mm512_and_si512(_mm512_slli_epi16(codes, 5), _mm512_set1_epi16(kMagnitude));
+    const __m512i small = _mm512_add_epi16(magnitude, _mm512_set1_epi16(kSmall));
+    const __m512i large = _mm512_add_epi16(_mm512_srli_epi16(magnitude, 1), _mm512_set1_epi16(kLarge));
+    const __mmask32 not_zero = _mm512_test_epi16_mask(magnitude, magnitude);
+    const __m512i bits = _mm512_maskz_min_epi16(not_zero, small, large);
+    const __m512i all = _mm512_ternarylogic_epi32(bits, codes, _mm512_set1_epi16(INT16_MIN), 0xF8);  // a | b & c
+    const auto floats = [](__m256i half) { return _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16); };
+    first = _mm512_castsi512_ps(floats(_mm512_castsi512_si256(all)));
+    second = _mm512_castsi512_ps(floats(_mm512_extracti64x4_epi64(all, 1)));
+  } else if constexpr (kIs256<Arch>) {
+    const __m256i codes = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    const __m256i magnitude = _mm256_and_si256(_mm256_slli_epi16(codes, 5), _mm256_set1_epi16(kMagnitude));
+    const __m256i small = _mm256_add_epi16(magnitude, _mm256_set1_epi16(kSmall));
+    const __m256i large = _mm256_add_epi16(_mm256_srli_epi16(magnitude, 1), _mm256_set1_epi16(kLarge));
+    const __m256i zero = _mm256_cmpeq_epi16(magnitude, _mm256_setzero_si256());
+    const __m256i bits = _mm256_andnot_si256(zero, _mm256_min_epi16(small, large));
+    const __m256i all = _mm256_or_si256(bits, _mm256_and_si256(codes, _mm256_set1_epi16(INT16_MIN)));
+    const auto floats = [](__m128i half) { return _mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16); };
+    first = _mm256_castsi256_ps(floats(_mm256_castsi256_si128(all)));
+    second = _mm256_castsi256_ps(floats(_mm256_extracti128_si256(all, 1)));
+  } else {
+    const __m128i zero = _mm_setzero_si128(), bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    const __m128i codes = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);  // with the sign
+    const __m128i magnitude = _mm_and_si128(_mm_slli_epi16(codes, 5), _mm_set1_epi16(kMagnitude));
+    const __m128i small = _mm_add_epi16(magnitude, _mm_set1_epi16(kSmall));
+    const __m128i large = _mm_add_epi16(_mm_srli_epi16(magnitude, 1), _mm_set1_epi16(kLarge));
+    const __m128i bits = _mm_andnot_si128(_mm_cmpeq_epi16(magnitude, zero), _mm_min_epi16(small, large));
+    const __m128i all = _mm_or_si128(bits, _mm_and_si128(codes, _mm_set1_epi16(INT16_MIN)));
+    first = _mm_castsi128_ps(_mm_unpacklo_epi16(zero, all));
+    second = _mm_castsi128_ps(_mm_unpackhi_epi16(zero, all));
+  }
+}
+
+// Two neighbouring int16 in every lane.
+template <class Arch>
+inline xsimd::batch<std::int32_t, Arch> pair_everywhere(const std::int16_t* from) noexcept {
+  std::int32_t pair;
+  __builtin_memcpy(&pair, from, sizeof pair);
+  return xsimd::batch<std::int32_t, Arch>(pair);
+}
+
+// sums + a · b, lane by lane, over the two int16 of each.
+template <class Isa>
+inline vec<std::int32_t, Isa> add_pairs(vec<std::int32_t, Isa> sums, vec<std::int32_t, Isa> a,
+                                        vec<std::int32_t, Isa> b) noexcept {
+  if constexpr (kIs512<typename Isa::wide>) {
+    const __m512i from = sums, left = a, right = b;  // a macro, as above
+    return _mm512_dpwssd_epi32(from, left, right);
+  } else if constexpr (kIs256<typename Isa::wide>) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
+  } else {
+    return _mm_add_epi32(sums, _mm_madd_epi16(a, b));
+  }
+}
+
+// Rounded to nearest even.
+template <class Arch>
+inline xsimd::batch<std::int32_t, Arch> round_to_int(xsimd::batch<float, Arch> x) noexcept {
+  if constexpr (kIs512<Arch>)
+    return _mm512_cvtps_epi32(x);
+  else if constexpr (kIs256<Arch>)
+    return _mm256_cvtps_epi32(x);
+  else
+    return _mm_cvtps_epi32(x);
 }
 
 // Sixteen floats times `factor`, rounded to nearest even and clamped to int16.

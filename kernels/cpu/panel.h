@@ -1,5 +1,6 @@
 // Weights times many tokens (prefill): a slab of rows is unpacked once and meets every token while it is in cache.
 #pragma once
+#include "kernels/cpu/code_panel.h"
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/unpack.h"
@@ -11,7 +12,7 @@ inline constexpr std::size_t kTileTokens = 2 * vec<float, Isa>::size;
 
 template <class Isa>
 inline void pack_tile(const float* x, std::size_t tokens, std::size_t cols, float* out) noexcept {
-  constexpr std::size_t kTile = kTileTokens<Isa>;
+  constexpr std::size_t kTile = kPackedTokens<Isa>;
   for (std::size_t t = 0; t < kTile; ++t)
     for (std::size_t k = 0; k < cols; ++k) out[k * kTile + t] = t < tokens ? x[t * cols + k] : 0.0f;
 }
@@ -54,19 +55,31 @@ inline void multiply_rows(const float* a, std::size_t a_stride, std::size_t rows
                           first);
 }
 
-// sums [kPanelRows, kPanelTokens] = the slab times every token.
+// sums [rows <= kPanelRows, kSumStride] = the slab times every token, in f32.
 template <class Isa>
-inline void sum_panel(const Panel& p, float* sums) noexcept {
-  constexpr std::size_t kTile = kTileTokens<Isa>;
+inline void sum_floats(const Panel& p, float* sums) noexcept {
+  constexpr std::size_t kPacked = kPackedTokens<Isa>, kTile = kTileTokens<Isa>;
   float* weights = p.scratch;
   for (std::size_t k = 0; k < p.cols; k += kPanelDepth) {
     const std::size_t depth = p.cols - k < kPanelDepth ? p.cols - k : kPanelDepth;
     for (std::size_t r = 0; r < p.rows; ++r)
       p.unpack(p.w + r * p.row_bytes + k / 256 * p.bytes_per_256, weights + r * kPanelDepth, depth);
     for (std::size_t t = 0; t < p.tokens; t += kTile) {
-      const float* tile = p.packed + t * padded_depth(p.cols) + k * kTile;
-      multiply_rows<Isa>(weights, kPanelDepth, p.rows, tile, kTile, depth, sums + t, kPanelTokens, k == 0);
+      const float* tile = p.packed + t / kPacked * kPacked * padded_depth(p.cols) + k * kPacked + t % kPacked;
+      multiply_rows<Isa>(weights, kPanelDepth, p.rows, tile, kPacked, depth, sums + t, kSumStride, k == 0);
     }
+  }
+}
+
+// The same for up to kSlabRows, by whichever arithmetic the weights have.
+template <class Isa>
+inline void sum_panel(Panel p, float* sums) noexcept {
+  if (p.codes.unpack != nullptr) return sum_codes<Isa>(p, sums);
+  for (std::size_t left = p.rows; left > 0; left -= p.rows) {
+    p.rows = left < kPanelRows ? left : kPanelRows;
+    sum_floats<Isa>(p, sums);
+    p.w += p.rows * p.row_bytes;
+    sums += p.rows * kSumStride;
   }
 }
 
@@ -75,27 +88,37 @@ inline void multiply_panel(const Panel& p) noexcept {
   float* sums = p.scratch + kPanelRows * kPanelDepth;
   sum_panel<Isa>(p, sums);
   for (std::size_t t = 0; t < p.tokens; ++t)
-    for (std::size_t r = 0; r < p.rows; ++r) p.out[t * p.stride + r] = sums[r * kPanelTokens + t];
+    for (std::size_t r = 0; r < p.rows; ++r) p.out[t * p.stride + r] = sums[r * kSumStride + t];
 }
 
 // Rows of the slab are columns of the next product's input: its tiles want just the order the sums have.
 template <class Isa>
 inline void multiply_gated_panel(const GatedPanel& p) noexcept {
   using Floats = vec<float, Isa>;
-  constexpr std::size_t kTile = kTileTokens<Isa>;
+  constexpr std::size_t kTile = kPackedTokens<Isa>;
   float* gate = p.gate.scratch + kPanelRows * kPanelDepth;
-  float* up = gate + kPanelRows * kPanelTokens;
+  float* up = gate + kSlabRows * kSumStride;
   sum_panel<Isa>(p.gate, gate);
   sum_panel<Isa>(p.up, up);
-  for (std::size_t t = 0; t < p.gate.tokens; t += kTile)
-    for (std::size_t r = 0; r < p.gate.rows; ++r) {
-      float* out = p.packed_out + t * padded_depth(p.hidden) + (p.first + r) * kTile;
-      for (std::size_t i = 0; i < kTile; i += Floats::size) {
-        const std::size_t at = r * kPanelTokens + t + i;
-        const Floats g = Floats(p.gate.scale) * Floats::load_unaligned(gate + at);
-        gated<Isa>(p.act, g, Floats(p.up.scale) * Floats::load_unaligned(up + at)).store_unaligned(out + i);
+  const auto hidden = [&](std::size_t r, std::size_t t) __attribute__((always_inline)) {
+    const std::size_t at = r * kSumStride + t;
+    const Floats g = Floats(p.gate.scale) * Floats::load_unaligned(gate + at);
+    return gated<Isa>(p.act, g, Floats(p.up.scale) * Floats::load_unaligned(up + at));
+  };
+  for (std::size_t t = 0; t < p.gate.tokens; t += Floats::size) {
+    const std::size_t column = t % kTile;
+    float* tile = p.packed_out + (t - column) * padded_depth(p.hidden);
+    if (p.out_in_codes) {
+      const CodeTile codes = code_tile<Isa>(tile, p.hidden);
+      for (std::size_t r = 0; r < p.gate.rows; r += kGroup) {
+        Floats group[kGroup];
+        for (std::size_t i = 0; i < kGroup; ++i) group[i] = hidden(r + i, t);
+        pack_group<Isa>(group, part<Isa>(codes, p.first + r, column));
       }
+    } else {
+      for (std::size_t r = 0; r < p.gate.rows; ++r) hidden(r, t).store_unaligned(tile + (p.first + r) * kTile + column);
     }
+  }
 }
 
 // What an instruction set does about panels on matrix tiles: nothing, but for those that have them.

@@ -8,6 +8,8 @@
 //   scales<units>(w, out)   32 / kScaleElements floats per unit
 //   minima<units>(w, out)   likewise
 //   codes<unit>(w)          the 32 codes of one unit
+//   raw_codes<unit>(w)      where all codes are shifted to get their sign: without that, kOffset more than `codes`
+//   integer_scales(w)       where 16 share a scale: the sixteen of a block, which `d` multiplies
 #pragma once
 #include "kernels/blocks.h"
 #include "kernels/cpu/int16x16.h"
@@ -21,6 +23,11 @@ struct Codes {
 
 template <class Isa, class Block>
 struct Reader;
+
+template <class Read>
+concept HasOffset = requires {
+  Read::kOffset;
+};
 
 // What the blocks of 32 have in common: the scale comes first, as a half.
 template <class Isa, class Block>
@@ -64,9 +71,14 @@ inline Codes<Isa> minus(const Codes<Isa>& x, std::int16_t offset) noexcept {
 
 template <class Isa>
 struct Reader<Isa, BlockQ4_0> : SmallBlockReader<Isa, BlockQ4_0> {
+  static constexpr std::int16_t kOffset = 8;
+  template <std::size_t unit>
+  static Codes<Isa> raw_codes(const BlockQ4_0* w) noexcept {
+    return nibbles<Isa>(w[unit].qs);
+  }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ4_0* w) noexcept {
-    return minus(nibbles<Isa>(w[unit].qs), 8);
+    return minus(raw_codes<unit>(w), kOffset);
   }
 };
 
@@ -80,9 +92,14 @@ struct Reader<Isa, BlockQ4_1> : SmallBlockReaderWithMinimum<Isa, BlockQ4_1> {
 
 template <class Isa>
 struct Reader<Isa, BlockQ5_0> : SmallBlockReader<Isa, BlockQ5_0> {
+  static constexpr std::int16_t kOffset = 16;
+  template <std::size_t unit>
+  static Codes<Isa> raw_codes(const BlockQ5_0* w) noexcept {
+    return with_fifth_bits(nibbles<Isa>(w[unit].qs), w[unit].qh);
+  }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ5_0* w) noexcept {
-    return minus(with_fifth_bits(nibbles<Isa>(w[unit].qs), w[unit].qh), 16);
+    return minus(raw_codes<unit>(w), kOffset);
   }
 };
 
@@ -198,20 +215,33 @@ struct Reader<Isa, BlockQ5_K> : PackedScaleReader<Isa, BlockQ5_K> {
   }
 };
 
+// factor * x, sixteen floats.
 template <class Isa>
-struct Reader<Isa, BlockQ2_K> {
+inline void scaled(const Int16x16<Isa>& x, float factor, float* out) noexcept {
+  constexpr std::size_t kLanes = narrow_vec<float, Isa>::size;
+  const narrow_vec<float, Isa> factors(factor);
+  for (std::size_t i = 0; i < 16 / kLanes; ++i) (factors * to_float<Isa>(x, i)).store_unaligned(out + i * kLanes);
+}
+
+// What the super-blocks have in common in which sixteen elements share a scale.
+template <class Isa, class Block>
+struct HalfGroupReader {
   static constexpr std::size_t kElements = 256;
   static constexpr std::size_t kScaleElements = 16;
-  static constexpr bool kHasMinimum = true;
+  static constexpr bool kHasMinimum = false;
   template <std::size_t units>
-  static void scales(const BlockQ2_K* w, float* out) noexcept {
-    const float d = half_value<Isa>(w->d);
-    for (std::size_t i = 0; i < 16; ++i) out[i] = d * static_cast<float>(w->scales[i] & 15);
+  static void scales(const Block* w, float* out) noexcept {
+    scaled<Isa>(Reader<Isa, Block>::integer_scales(w), half_value<Isa>(w->d), out);
   }
+};
+
+template <class Isa>
+struct Reader<Isa, BlockQ2_K> : HalfGroupReader<Isa, BlockQ2_K> {
+  static constexpr bool kHasMinimum = true;
+  static Int16x16<Isa> integer_scales(const BlockQ2_K* w) noexcept { return widen<Isa>(w->scales) & 15; }
   template <std::size_t units>
   static void minima(const BlockQ2_K* w, float* out) noexcept {
-    const float d = -half_value<Isa>(w->dmin);
-    for (std::size_t i = 0; i < 16; ++i) out[i] = d * static_cast<float>(w->scales[i] >> 4);
+    scaled<Isa>(widen<Isa>(w->scales) >> 4, -half_value<Isa>(w->dmin), out);
   }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ2_K* w) noexcept {
@@ -223,17 +253,14 @@ struct Reader<Isa, BlockQ2_K> {
 };
 
 template <class Isa>
-struct Reader<Isa, BlockQ3_K> {
-  static constexpr std::size_t kElements = 256;
-  static constexpr std::size_t kScaleElements = 16;
-  static constexpr bool kHasMinimum = false;
-  template <std::size_t units>
-  static void scales(const BlockQ3_K* w, float* out) noexcept {
-    const float d = half_value<Isa>(w->d);
+struct Reader<Isa, BlockQ3_K> : HalfGroupReader<Isa, BlockQ3_K> {
+  static Int16x16<Isa> integer_scales(const BlockQ3_K* w) noexcept {
+    std::int16_t scales[16];
     for (std::size_t i = 0; i < 16; ++i) {
       const int low = i < 8 ? w->scales[i] & 15 : w->scales[i - 8] >> 4, high = w->scales[8 + i % 4] >> 2 * (i / 4) & 3;
-      out[i] = d * static_cast<float>((low | high << 4) - 32);
+      scales[i] = static_cast<std::int16_t>((low | high << 4) - 32);
     }
+    return load16<Isa>(scales);
   }
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ3_K* w) noexcept {
@@ -247,24 +274,20 @@ struct Reader<Isa, BlockQ3_K> {
 };
 
 template <class Isa>
-struct Reader<Isa, BlockQ6_K> {
-  static constexpr std::size_t kElements = 256;
-  static constexpr std::size_t kScaleElements = 16;
-  static constexpr bool kHasMinimum = false;
-  template <std::size_t units>
-  static void scales(const BlockQ6_K* w, float* out) noexcept {
-    const Int16x16<Isa> scales = widen<Isa>(w->scales);
-    const narrow_vec<float, Isa> d(half_value<Isa>(w->d));
-    constexpr std::size_t kLanes = narrow_vec<float, Isa>::size;
-    for (std::size_t i = 0; i < 16 / kLanes; ++i) (d * to_float<Isa>(scales, i)).store_unaligned(out + i * kLanes);
-  }
+struct Reader<Isa, BlockQ6_K> : HalfGroupReader<Isa, BlockQ6_K> {
+  static Int16x16<Isa> integer_scales(const BlockQ6_K* w) noexcept { return widen<Isa>(w->scales); }
+  static constexpr std::int16_t kOffset = 32;
   template <std::size_t unit>
   static Codes<Isa> codes(const BlockQ6_K* w) noexcept {
+    return minus(raw_codes<unit>(w), kOffset);
+  }
+  template <std::size_t unit>
+  static Codes<Isa> raw_codes(const BlockQ6_K* w) noexcept {
     constexpr std::size_t kHalf = unit / 4, kQuarter = unit % 4;  // 128 elements; 32 of them
     const auto half = [&](std::size_t i) {
       const Int16x16<Isa> bytes = widen<Isa>(w->ql + 64 * kHalf + 32 * (kQuarter % 2) + 16 * i);
       const Int16x16<Isa> high = (widen<Isa>(w->qh + 32 * kHalf + 16 * i) << 4 >> static_cast<int>(2 * kQuarter)) & 48;
-      return ((kQuarter < 2 ? bytes & 15 : bytes >> 4) | high) - 32;
+      return (kQuarter < 2 ? bytes & 15 : bytes >> 4) | high;
     };
     return {{half(0), half(1)}};
   }

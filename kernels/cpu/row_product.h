@@ -33,6 +33,36 @@ template <class Isa, std::size_t n, std::size_t per_unit>
   for (std::size_t i = 0; i < n; ++i) out[i] *= by[i / per_unit];
 }
 
+// sums + factor * minima · the sums of the activation that belong to them.
+template <class Isa, std::size_t n>
+[[gnu::always_inline]] inline void add_minima(const float* minima, float factor, const float* of,
+                                              RowSums<Isa>& sums) noexcept {
+  using Floats = narrow_vec<float, Isa>;
+  if constexpr (n % Floats::size == 0) {
+    for (std::size_t i = 0; i < n; i += Floats::size)
+      sums.minima =
+          multiply_add(Floats::load_aligned(minima + i), Floats(factor) * Floats::load_unaligned(of + i), sums.minima);
+  } else {
+    for (std::size_t i = 0; i < n; ++i) sums.rest += factor * minima[i] * of[i];
+  }
+}
+
+// What an element is more than scale * (the code that is multiplied): a minimum, or what an offset of all codes makes.
+template <class Isa, class Block, std::size_t units>
+[[gnu::always_inline]] inline void add_rest(const Block* w, const float* scales, const Activation& x, std::size_t at,
+                                            RowSums<Isa>& sums) noexcept {
+  using Read = Reader<Isa, Block>;
+  constexpr std::size_t kPerUnit = 32 / Read::kScaleElements, kScales = units * kPerUnit;
+  const float* of = (kPerUnit == 1 ? x.sum : x.half_sum) + kPerUnit * at;
+  if constexpr (Read::kHasMinimum) {
+    alignas(64) float minima[kScales];
+    Read::template minima<units>(w, minima);
+    add_minima<Isa, kScales>(minima, 1, of, sums);
+  } else if constexpr (HasOffset<Read>) {
+    add_minima<Isa, kScales>(scales, -static_cast<float>(Read::kOffset), of, sums);
+  }
+}
+
 // `units` units of weights from `w`, times the activation from element 32 * `at` on.
 template <class Isa, class Block, std::size_t units>
 [[gnu::always_inline]] inline void add_units(const Block* w, const Activation& x, std::size_t at,
@@ -44,11 +74,17 @@ template <class Isa, class Block, std::size_t units>
 
   alignas(64) float scales[kScales];
   Read::template scales<units>(w, scales);
+  add_rest<Isa, Block, units>(w, scales, x, at, sums);
   scale_by_units<Isa, kScales, kPerUnit>(scales, x.scale + at);
 
   const std::int16_t* q = x.q + kGroup * at;
   const auto add_unit = [&]<std::size_t unit>() __attribute__((always_inline)) {
-    const Codes<Isa> codes = Read::template codes<unit>(w);
+    const Codes<Isa> codes = [&] {
+      if constexpr (HasOffset<Read>)
+        return Read::template raw_codes<unit>(w);
+      else
+        return Read::template codes<unit>(w);
+    }();
     const Int16x16<Isa> x0 = load16<Isa>(q + 32 * unit), x1 = load16<Isa>(q + 32 * unit + 16);
     Floats& chain = sums.products[unit % 2];
     const Ints first = dot<Isa>(Ints(0), codes.half[0], x0);
@@ -64,18 +100,6 @@ template <class Isa, class Block, std::size_t units>
     (add_unit.template operator()<unit>(), ...);
   }
   (std::make_index_sequence<units>{});
-
-  if constexpr (Read::kHasMinimum) {
-    alignas(64) float minima[kScales];
-    Read::template minima<units>(w, minima);
-    const float* of = (kPerUnit == 1 ? x.sum : x.half_sum) + kPerUnit * at;
-    if constexpr (kScales % Floats::size == 0) {
-      for (std::size_t i = 0; i < kScales; i += Floats::size)
-        sums.minima = multiply_add(Floats::load_aligned(minima + i), Floats::load_unaligned(of + i), sums.minima);
-    } else {
-      for (std::size_t i = 0; i < kScales; ++i) sums.rest += minima[i] * of[i];
-    }
-  }
 }
 
 template <class Isa, class Block>
@@ -100,21 +124,29 @@ inline void quantized_row_products(const std::byte* w, std::size_t rows, std::si
   for (std::size_t r = 0; r < rows; ++r, row += cols / kElements) out[r] = row_product<Isa>(row, cols, x);
 }
 
-// Weights in floating point: how a register of them is read, and a single one.
+// Weights in floating point: how a register of them is read, or two, and a single one.
+template <class Isa, class Read>
+struct ReadFloats {
+  template <class Element>
+  static void load_two(const Element* from, vec<float, Isa>& first, vec<float, Isa>& second) noexcept {
+    first = Read::load(from);
+    second = Read::load(from + vec<float, Isa>::size);
+  }
+};
 template <class Isa>
-struct ReadF32 {
+struct ReadF32 : ReadFloats<Isa, ReadF32<Isa>> {
   using Element = float;
   static vec<float, Isa> load(const float* from) noexcept { return vec<float, Isa>::load_unaligned(from); }
   static float value(float x) noexcept { return x; }
 };
 template <class Isa>
-struct ReadF16 {
+struct ReadF16 : ReadFloats<Isa, ReadF16<Isa>> {
   using Element = std::uint16_t;
   static vec<float, Isa> load(const std::uint16_t* from) noexcept { return load_half<typename Isa::wide>(from); }
   static float value(std::uint16_t x) noexcept { return half_value<Isa>(x); }
 };
 template <class Isa>
-struct ReadBF16 {
+struct ReadBF16 : ReadFloats<Isa, ReadBF16<Isa>> {
   using Element = std::uint16_t;
   static vec<float, Isa> load(const std::uint16_t* from) noexcept { return load_bf16<typename Isa::wide>(from); }
   static float value(std::uint16_t x) noexcept {
@@ -124,13 +156,15 @@ struct ReadBF16 {
 template <class Isa>
 struct ReadSFP {
   using Element = std::uint8_t;
-  // The bits of `sfp_to_float`, for a register of codes.
   static vec<float, Isa> load(const std::uint8_t* from) noexcept {
-    using Ints = vec<std::int32_t, Isa>;
-    const Ints code = load_bytes<typename Isa::wide>(from), magnitude = code & Ints(127);
-    const Ints bits = xsimd::min((magnitude << 21) + Ints(kSfpSmall), (magnitude << 20) + Ints(kSfpLarge));
-    const Ints sign = (code - magnitude) << 24;
-    return xsimd::bitwise_cast<vec<float, Isa>>(xsimd::select(magnitude == Ints(0), Ints(0), bits) | sign);
+    alignas(64) std::uint8_t codes[2 * vec<float, Isa>::size] = {};
+    __builtin_memcpy(codes, from, vec<float, Isa>::size);
+    vec<float, Isa> first, second;
+    load_two(codes, first, second);
+    return first;
+  }
+  static void load_two(const std::uint8_t* from, vec<float, Isa>& first, vec<float, Isa>& second) noexcept {
+    load_sfp<typename Isa::wide>(from, first, second);
   }
   static float value(std::uint8_t code) noexcept { return sfp_to_float(code); }
 };
@@ -144,8 +178,12 @@ inline float float_product(const typename Read::Element* a, const float* b, std:
   std::size_t i = 0;
   for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
     prefetch<Isa>(a + i, 4 * kLanes * sizeof(*a));
-    for (std::size_t j = 0; j < 4; ++j)
-      sums[j] = multiply_add(Read::load(a + i + j * kLanes), Floats::load_unaligned(b + i + j * kLanes), sums[j]);
+    for (std::size_t j = 0; j < 4; j += 2) {
+      Floats first, second;
+      Read::load_two(a + i + j * kLanes, first, second);
+      sums[j] = multiply_add(first, Floats::load_unaligned(b + i + j * kLanes), sums[j]);
+      sums[j + 1] = multiply_add(second, Floats::load_unaligned(b + i + (j + 1) * kLanes), sums[j + 1]);
+    }
   }
   for (; i + kLanes <= n; i += kLanes)
     sums[0] = multiply_add(Read::load(a + i), Floats::load_unaligned(b + i), sums[0]);
@@ -180,8 +218,7 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
     const float inverse = peak > 0 ? 32767.0f / peak : 0.0f;
     for (std::size_t h = 0; h < 2; ++h) {
       const Int16x16<Isa> codes = round_to_int16<Isa>(x + kHalfGroup * h, inverse);
-      for (std::size_t i = 0; i < Int16x16<Isa>::kParts; ++i)
-        codes.part[i].store_unaligned(q + kHalfGroup * h + i * Int16x16<Isa>::Part::size);
+      store16(codes, q + kHalfGroup * h);
       const auto total = xsimd::hadd(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
       half_sum[2 * g + h] = scale[g] * static_cast<float>(total);
     }

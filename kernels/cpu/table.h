@@ -23,11 +23,13 @@ struct Activation {
   const float* half_sum = nullptr;  // [cols / 16], likewise
 };
 
-// Weights times many tokens goes by panels: a slab of rows is unpacked to f32 once, a slice of the depth at a time,
-// and multiplied with all tokens. The slab and the slice fit the second-level cache together.
-inline constexpr std::size_t kPanelRows = 48;
+// Weights times many tokens goes by panels: a slab of rows is unpacked once, to integers or to f32, a slice of the
+// depth at a time, and multiplied with all tokens. The slab and the slice fit the second-level cache together.
+inline constexpr std::size_t kPanelRows = 48;     // rows of a slab in floating point or on tiles
+inline constexpr std::size_t kSlabRows = 96;      // as integers, and gated: whole groups of the next product's input
 inline constexpr std::size_t kPanelDepth = 512;   // a multiple of every block size
 inline constexpr std::size_t kPanelTokens = 512;  // tokens per pass
+inline constexpr std::size_t kSumStride = kPanelTokens + 16;  // of running sums: a power of two would crowd few sets
 
 // The depth that packed activations are padded to, with zeros.
 constexpr std::size_t padded_depth(std::size_t cols) { return (cols + 31) / 32 * 32; }
@@ -37,17 +39,24 @@ using UnpackFloats = void (*)(const std::byte* w, float* out, std::size_t n) noe
 // point.
 using UnpackTiles = void (*)(const std::byte* w, std::size_t depth, char* coarse, char* fine) noexcept;
 
+// How rows of quantised weights become integers (code_panel.h): codes, a scale per 32 and minima.
+struct CodeFormat {
+  void (*unpack)(const std::byte* w, std::size_t depth, std::int16_t* codes, float* scales, float* minima) noexcept;
+  std::size_t minima_per_block;  // of 32: 0, 1 or 2
+};
+
 struct Panel {
   const std::byte* w = nullptr;  // first row of the slab
   UnpackFloats unpack = nullptr;
+  CodeFormat codes{};  // without `unpack`, the slab is multiplied in floating point
   UnpackTiles unpack_tiles = nullptr;
   bool exact = true;              // keep more of weights and tokens than bf16 does
   float scale = 1;                // of all weights; the caller's to apply, but for gated panels
   std::size_t row_bytes = 0;      // of a row of `cols`
   std::size_t bytes_per_256 = 0;  // of 256 elements of a row: slices begin at multiples of that
-  std::size_t rows = 0;           // <= kPanelRows
+  std::size_t rows = 0;           // <= kSlabRows
   std::size_t cols = 0;
-  const float* packed = nullptr;  // pack_tile's tiles, back to back
+  const float* packed = nullptr;  // pack_tile's or, with codes, pack_codes' tiles, back to back
   std::size_t tokens = 0;         // <= kPanelTokens
   float* out = nullptr;           // [tokens, stride], first column of the slab
   std::size_t stride = 0;
@@ -59,13 +68,14 @@ struct Panel {
 struct GatedPanel {
   Panel gate, up;  // `out` and `stride` unused; the same shape, tokens and scratch
   Gate act = Gate::silu;
-  float* packed_out = nullptr;        // as pack_tile packs [tokens, hidden]
+  float* packed_out = nullptr;  // as pack_tile or pack_codes packs [tokens, hidden]
+  bool out_in_codes = false;
   bool fine_too = true;               // the next product's weights are in floating point
   std::size_t hidden = 0, first = 0;  // columns of the input; the slab's first among them
 };
 
-// The unpacked slab, and two sets of running sums of [kPanelRows, kPanelTokens].
-inline constexpr std::size_t kPanelScratch = kPanelRows * (kPanelDepth + 2 * kPanelTokens);
+// The unpacked slab, and two sets of running sums of [kSlabRows, kSumStride].
+inline constexpr std::size_t kPanelScratch = kPanelRows * kPanelDepth + 2 * kSlabRows * kSumStride;
 
 // The cached keys and values of one head, halves, in a ring of `slots` rows `stride` elements apart.
 struct CachedHead {
@@ -139,6 +149,7 @@ struct Table {
                                     float* out) noexcept;
   UnpackFloats dequantize[kDTypeCount];
   UnpackTiles unpack_tiles[kDTypeCount];  // null but for AMX
+  CodeFormat codes[kDTypeCount];          // null for weights in floating point and where tiles are faster
   // Fills the quantised parts of an Activation; n is a multiple of 32.
   void (*quantize_activation)(const float* x, std::size_t n, std::int16_t* q, float* scale, float* sum,
                               float* half_sum) noexcept;
@@ -147,6 +158,9 @@ struct Table {
   // [tokens <= tile_tokens, cols] -> tile_tokens * padded_depth(cols) floats, in whatever order the row's panel_product
   // wants; missing tokens as zeros.
   void (*pack_tile)(const float* x, std::size_t tokens, std::size_t cols, float* out) noexcept;
+  // The same for weights that have `codes`; cols is a multiple of 32.
+  void (*pack_codes)(const float* x, std::size_t tokens, std::size_t cols, float* out) noexcept;
+  std::size_t slab_rows;  // of a panel, at most, and of a gated one
   void (*panel_product)(const Panel&) noexcept;
   void (*gated_panel)(const GatedPanel&) noexcept;
 

@@ -45,6 +45,12 @@ inline void unpack_floats(const std::byte* from, float* out, std::size_t n) noex
   constexpr std::size_t kLanes = vec<float, Isa>::size;
   const auto* w = reinterpret_cast<const typename Read::Element*>(from);
   std::size_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    vec<float, Isa> first, second;
+    Read::load_two(w + i, first, second);
+    first.store_unaligned(out + i);
+    second.store_unaligned(out + i + kLanes);
+  }
   for (; i + kLanes <= n; i += kLanes) Read::load(w + i).store_unaligned(out + i);
   for (; i < n; ++i) out[i] = Read::value(w[i]);
 }

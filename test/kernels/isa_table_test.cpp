@@ -1,4 +1,5 @@
 // Every kernel of every instruction set this machine has, against the reference row, at sizes around the registers.
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
@@ -6,6 +7,7 @@
 
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/half.h"
 #include "kernels/quant/codecs.h"
 
 using namespace carat;
@@ -134,50 +136,86 @@ TEST_CASE("a group of zeros, of infinities or of NaN is quantised without a faul
   quantise(*isa, std::vector<float>(32, 1e-42f));
 }
 
-TEST_CASE("a panel agrees with the reference, however rows and tokens are cut", "[isa]") {
+namespace {
+
+Tensor random_activations(Backend& backend, std::size_t rows, std::size_t cols, unsigned seed) {
+  const Tensor x = backend.make(DType::f32, rows, cols);
+  const std::vector<float> values = random_floats(rows * cols, seed);
+  std::copy(values.begin(), values.end(), static_cast<float*>(x.where));
+  return x;
+}
+
+std::vector<float> values_of(Backend& backend, const Tensor& x) {
+  std::vector<float> out(x.rows * x.cols);
+  backend.read(out, x);
+  return out;
+}
+
+double worst_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, static_cast<double>(std::abs(a[i] - b[i])));
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("products with many tokens agree with the reference, for every type, however rows and tokens are cut",
+          "[isa]") {
   const Table* isa = GENERATE(from_range(fast_tables()));
-  const std::size_t rows = GENERATE(1, 5, 12, 13, 48), tokens = GENERATE(1, 4, 31, 33);
-  for (const DType dtype : {DType::f16, DType::q4_0, DType::q6_k}) {
-    const std::size_t cols = dtype == DType::q4_0 ? 1056 : dtype == DType::f16 ? 525 : 768;
-    const auto w = random_weights(dtype, rows, cols, 31);
-    const std::vector<float> x = random_floats(tokens * cols, 37);
-    const std::size_t tiles = (tokens + isa->tile_tokens - 1) / isa->tile_tokens;
-    const std::size_t tile_floats = isa->tile_tokens * cpu::padded_depth(cols);
-    cpu::AlignedFloats packed, scratch;
-    packed.grow(tiles * tile_floats);
-    scratch.grow(cpu::kPanelScratch);
-    std::vector<float> out(tokens * rows);
-    for (std::size_t i = 0; i < tiles; ++i)
-      isa->pack_tile(&x[i * isa->tile_tokens * cols], std::min(isa->tile_tokens, tokens - i * isa->tile_tokens), cols,
-                     packed.data() + i * tile_floats);
-    cpu::Panel panel;
-    panel.w = w.data();
-    panel.unpack = isa->dequantize[static_cast<std::size_t>(dtype)];
-    panel.row_bytes = row_bytes(dtype, cols);
-    panel.unpack_tiles = isa->unpack_tiles[static_cast<std::size_t>(dtype)];
-    panel.exact = !is_quantised(dtype);
-    panel.bytes_per_256 = row_bytes(dtype, 256);
-    panel.rows = rows;
-    panel.cols = cols;
-    panel.packed = packed.data();
-    panel.tokens = tokens;
-    panel.out = out.data();
-    panel.stride = rows;
-    panel.scratch = scratch.data();
-    isa->panel_product(panel);
-    INFO(isa->name << " " << info(dtype).name << " " << rows << " rows " << tokens << " tokens");
-    double worst = 0;
-    const bool rounds_to_bf16 = panel.unpack_tiles != nullptr && !panel.exact;
-    for (std::size_t t = 0; t < tokens; ++t) {
-      std::vector<float> expected(rows);
-      cpu::Activation row;
-      row.exact = &x[t * cols];
-      cpu::kReference.row_products[static_cast<std::size_t>(dtype)](w.data(), rows, cols, row, expected.data());
-      for (std::size_t r = 0; r < rows; ++r)
-        worst = std::max(worst, static_cast<double>(std::abs(out[t * rows + r] - expected[r])));
-    }
-    CHECK(worst < (rounds_to_bf16 ? 0.5 : 1e-3));  // of sums of ~800 products of normal numbers: 28 or so
+  const std::size_t rows = GENERATE(1, 5, 49), tokens = GENERATE(4, 16, 33, 49, 65);
+  for (const DTypeInfo& type : kDTypes) {
+    const std::size_t cols = type.block == 1 ? 525 : type.block == 32 ? 1056 : 768;
+    std::vector<std::byte> bytes = random_weights(type.id, rows, cols, 31);
+    const Tensor w{type.id, rows, cols, bytes.data()};
+    const auto multiply = [&](const Table& table) {
+      cpu::CpuBackend backend(table, 2);
+      const Tensor out = backend.make(DType::f32, tokens, rows);
+      backend.matmul(random_activations(backend, tokens, cols, 37), {{out, w}});
+      return values_of(backend, out);
+    };
+    INFO(isa->name << " " << type.name << " " << rows << " rows " << tokens << " tokens");
+    const bool rounds_to_bf16 = isa->unpack_tiles[0] != nullptr && type.block > 1;
+    // Of sums of ~1000 products of normal numbers, 32 or so; integers keep 14 bits of a token.
+    const double rounding = rounds_to_bf16 ? 0.5 : type.block > 1 ? 8e-3 : 1e-3;
+    CHECK(worst_difference(multiply(*isa), multiply(cpu::kReference)) < rounding);
   }
+}
+
+TEST_CASE("gated feed-forward networks of many tokens agree with the reference, whatever types they mix", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  const std::size_t tokens = GENERATE(4, 33, 65), hidden = GENERATE(32, 224);
+  const std::size_t width = 96;
+  const DType q4 = DType::q4_0, q5 = DType::q5_1, f16 = DType::f16;
+  for (const auto& [gate, up, down] : {std::array{q4, q4, q5}, {q5, f16, q4}, {f16, f16, q4}, {q4, q4, f16}}) {
+    std::vector<std::byte> gate_bytes = random_weights(gate, hidden, width, 3),
+                           up_bytes = random_weights(up, hidden, width, 5),
+                           down_bytes = random_weights(down, width, hidden, 7);
+    const Tensor w_gate{gate, hidden, width, gate_bytes.data()}, w_up{up, hidden, width, up_bytes.data()},
+        w_down{down, width, hidden, down_bytes.data()};
+    const auto feed = [&](const Table& table) {
+      cpu::CpuBackend backend(table, 2);
+      const Tensor out = backend.make(DType::f32, tokens, width);
+      backend.feed_forward(out, random_activations(backend, tokens, width, 9), {w_gate, w_up, w_down, Gate::gelu});
+      return values_of(backend, out);
+    };
+    const std::vector<float> expected = feed(cpu::kReference);
+    INFO(isa->name << " " << info(gate).name << " " << info(down).name << " " << hidden << " " << tokens << " tokens");
+    CHECK(worst_difference(feed(*isa), expected) < (isa->unpack_tiles[0] != nullptr ? 0.1 : 2e-4) * norm(expected));
+  }
+}
+
+TEST_CASE("integer products of a panel do not overflow, even with the largest codes and tokens", "[isa][robust]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  const std::size_t tokens = 4;
+  BlockQ6_K block{};  // every code -32, every scale -128
+  std::fill(std::begin(block.scales), std::end(block.scales), std::int8_t{-128});
+  block.d = half_from_float(1.0f);
+  const Tensor w{DType::q6_k, 1, 256, &block};
+  cpu::CpuBackend backend(*isa, 1);
+  const Tensor x = backend.make(DType::f32, tokens, 256), out = backend.make(DType::f32, tokens, 1);
+  std::fill_n(static_cast<float*>(x.where), tokens * 256, 1.0f);
+  backend.matmul(x, {{out, w}});
+  for (const float sum : values_of(backend, out)) CHECK(sum == Approx(256.0 * 32 * 128));
 }
 
 TEST_CASE("norms, gates, caps and rotations agree with the reference", "[isa]") {

@@ -118,9 +118,9 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   options.stop_texts = o.stops;
   options.begins_text = frame.name() != "raw" || text.empty();
   options.progress_step = o.output.shows_progress() ? o.context.batch : 0;
-  const auto constraint =
-      automaton == nullptr ? nullptr
-                           : std::make_unique<AnswerConstraint>(*automaton, *model.tokenizer, options.end_tokens);
+  const auto constraint = automaton == nullptr
+                              ? nullptr
+                              : std::make_unique<AnswerConstraint>(*automaton, *model.tokenizer, options.end_tokens);
   if (constraint != nullptr) constraint->begin(options.begins_text);
   options.filter = constraint.get();
   Reply reply = carat::reply(session, sampler, prompt, *model.tokenizer, options, request, watch.token());

@@ -12,24 +12,24 @@ Scratch::Scratch(const ModelConfig& c, Backend& backend, std::size_t batch, std:
   v = make(batch, c.kv_heads * c.head_dim);
   logits = make(logit_rows, c.vocabulary);
   for (std::size_t i = 0; i < c.ropes.size(); ++i) rotations.push_back(make(batch, c.rope_dim));
+  backend.reserve({c.width, c.hidden, c.heads, c.head_dim});
 }
 
 namespace {
 
-// The first `rows` rows of every activation.
-Scratch narrowed(Scratch s, std::size_t rows) {
+// The first `rows` rows of every activation; there is room for the largest batch.
+void narrow(Scratch& s, std::size_t rows) {
   for (Tensor* tensor : {&s.x, &s.h, &s.q, &s.attended, &s.k, &s.v}) tensor->rows = rows;
   for (Tensor& rotation : s.rotations) rotation.rows = rows;
-  return s;
 }
 
 }  // namespace
 
-bool forward(const Model& model, const KvCache& cache, Scratch& scratch, std::span<const TokenId> ids, const Rows& rows,
+bool forward(const Model& model, const KvCache& cache, Scratch& s, std::span<const TokenId> ids, const Rows& rows,
              const std::stop_token& stop) {
   const ModelConfig& c = model.config;
   Backend& b = *model.backend;
-  const Scratch s = narrowed(scratch, ids.size());
+  narrow(s, ids.size());
 
   b.embed(s.x, model.weights.embed, ids, c.embed_scale);
   for (std::size_t i = 0; i < c.ropes.size(); ++i) b.rotations(s.rotations[i], model.weights.frequencies[i], rows);
@@ -40,7 +40,7 @@ bool forward(const Model& model, const KvCache& cache, Scratch& scratch, std::sp
     const LayerConfig& layer = c.layers[i];
 
     b.rms_norm(s.h, s.x, w.attn_norm, c.norm_eps);
-    b.matmul(s.h, {{s.q, w.wq}, {s.k, w.wk}, {s.v, w.wv}});
+    b.matmul(s.h, rows.few, {{s.q, w.wq}, {s.k, w.wk}, {s.v, w.wv}});
     if (present(w.bq)) b.add(s.q, w.bq);
     if (present(w.bk)) b.add(s.k, w.bk);
     if (present(w.bv)) b.add(s.v, w.bv);
@@ -51,27 +51,27 @@ bool forward(const Model& model, const KvCache& cache, Scratch& scratch, std::sp
     b.store(cache.layer(i), s.k, s.v, rows);
     b.attend(s.attended, s.q, cache.layer(i), rows,
              {c.heads, c.kv_heads, c.head_dim, c.query_scale, c.attention_cap, layer.window});
-    b.matmul(s.attended, {{s.h, w.wo}});
+    b.matmul(s.attended, rows.few, {{s.h, w.wo}});
     if (present(w.bo)) b.add(s.h, w.bo);
     if (present(w.post_attn_norm)) b.rms_norm(s.h, s.h, w.post_attn_norm, c.norm_eps);
     b.add(s.x, s.h);
 
     b.rms_norm(s.h, s.x, w.ffn_norm, c.norm_eps);
-    b.feed_forward(s.h, s.h, {w.w_gate, w.w_up, w.w_down, c.gate});
+    b.feed_forward(s.h, s.h, rows.few, {w.w_gate, w.w_up, w.w_down, c.gate});
     if (present(w.post_ffn_norm)) b.rms_norm(s.h, s.h, w.post_ffn_norm, c.norm_eps);
     b.add(s.x, s.h);
   }
   return true;
 }
 
-Tensor project(const Model& model, Scratch& scratch, std::size_t first, std::size_t count) {
+Tensor project(const Model& model, Scratch& scratch, std::span<const std::size_t> rows, std::size_t few) {
   const ModelConfig& c = model.config;
   Backend& b = *model.backend;
-  const Tensor x = row_view(scratch.x, first, count);
-  const Tensor h = row_view(scratch.h, 0, count);
-  const Tensor logits = row_view(scratch.logits, 0, count);
-  b.rms_norm(h, x, model.weights.output_norm, c.norm_eps);
-  b.matmul(h, {{logits, model.weights.output}});
+  const Tensor h = row_view(scratch.h, 0, rows.size());
+  const Tensor logits = row_view(scratch.logits, 0, rows.size());
+  b.gather(h, scratch.x, rows);
+  b.rms_norm(h, h, model.weights.output_norm, c.norm_eps);
+  b.matmul(h, few, {{logits, model.weights.output}});
   if (c.logit_cap > 0) b.soft_cap(logits, c.logit_cap);
   return logits;
 }

@@ -25,7 +25,7 @@ struct Scratch {
 bool forward(const Model& model, const KvCache& cache, Scratch& scratch, std::span<const TokenId> ids, const Rows& rows,
              const std::stop_token& stop);
 
-// The logits of `count` rows of scratch.x from `first` on: [count, vocabulary], count <= scratch.logits.rows.
-Tensor project(const Model& model, Scratch& scratch, std::size_t first, std::size_t count);
+// The logits of these rows of scratch.x: [rows, vocabulary], at most scratch.logits.rows of them. `few` as in Rows.
+Tensor project(const Model& model, Scratch& scratch, std::span<const std::size_t> rows, std::size_t few);
 
 }  // namespace carat

@@ -1,16 +1,34 @@
 #include "engine/kv_cache.h"
 
 #include <algorithm>
+#include <string>
+
+#include "engine/error.h"
 
 namespace carat {
 
-KvCache::KvCache(const ModelConfig& config, Backend& backend, std::size_t sequences, std::size_t context,
-                 std::size_t batch) {
+namespace {
+
+void check_type(DType type, std::size_t head_dim) {
+  const std::string name(info(type).name);
+  if (std::ranges::find(kCacheTypes, type) == kCacheTypes.end())
+    throw Unsupported("a cache of " + name + " is not supported; f16, bf16, q8_0 and f32 are");
+  if (head_dim % info(type).block != 0)
+    throw Unsupported("a cache of " + name + " needs heads of a multiple of " + std::to_string(info(type).block) +
+                      " elements; this model's have " + std::to_string(head_dim));
+}
+
+}  // namespace
+
+KvCache::KvCache(const ModelConfig& config, Backend& backend, const CacheTypes& types, std::size_t sequences,
+                 std::size_t context, std::size_t batch) {
+  check_type(types.k, config.head_dim);
+  check_type(types.v, config.head_dim);
   const std::size_t cols = config.kv_heads * config.head_dim;
   for (const LayerConfig& layer : config.layers) {
     const std::size_t slots = layer.window == 0 ? context : std::min(context, layer.window + batch);
     layers_.push_back(
-        {backend.make(DType::f16, sequences * slots, cols), backend.make(DType::f16, sequences * slots, cols), slots});
+        {backend.make(types.k, sequences * slots, cols), backend.make(types.v, sequences * slots, cols), slots});
     windows_.push_back(slots == context ? 0 : layer.window);
   }
 }

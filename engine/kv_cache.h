@@ -1,5 +1,6 @@
 // The keys and values of the positions seen so far.
 #pragma once
+#include <array>
 #include <vector>
 
 #include "engine/model_config.h"
@@ -7,11 +8,19 @@
 
 namespace carat {
 
+// What keys and values are kept in. Throws Unsupported, from KvCache, for a type that no cache is kept in or that does
+// not fit the model's heads.
+struct CacheTypes {
+  DType k = DType::f16, v = DType::f16;
+};
+inline constexpr std::array kCacheTypes = {DType::f16, DType::bf16, DType::q8_0, DType::f32};
+
 // A layer that sees all positions keeps `context` of them. A layer with a window is a ring of the window and one batch
 // more: while a batch is being fed, its first row still finds the whole window before it.
 class KvCache {
  public:
-  KvCache(const ModelConfig& config, Backend& backend, std::size_t sequences, std::size_t context, std::size_t batch);
+  KvCache(const ModelConfig& config, Backend& backend, const CacheTypes& types, std::size_t sequences,
+          std::size_t context, std::size_t batch);
 
   const KvLayer& layer(std::size_t i) const { return layers_[i]; }
 

@@ -1,6 +1,7 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <numeric>
 
@@ -9,7 +10,7 @@ namespace carat {
 namespace {
 
 // A vocabulary of 262144 makes a row of logits a megabyte: they are asked for a few rows at a time.
-constexpr std::size_t kLogitRows = 16;
+constexpr std::size_t kLogitRows = kFewRows;
 
 }  // namespace
 
@@ -17,7 +18,7 @@ Session::Session(const Model& model, const SessionOptions& options)
     : model_(model),
       context_(options.context),
       batch_(std::min(options.batch, options.context)),
-      cache_(model.config, *model.backend, 1, context_, batch_),
+      cache_(model.config, *model.backend, options.cache, 1, context_, batch_),
       scratch_(model.config, *model.backend, batch_, std::min(kLogitRows, batch_)),
       sequence_(batch_, 0),
       positions_(batch_),
@@ -28,14 +29,21 @@ bool Session::step(std::span<const TokenId> ids, const std::stop_token& stop) {
   std::iota(positions_.begin(), positions_.begin() + static_cast<std::ptrdiff_t>(ids.size()),
             static_cast<std::int32_t>(position_));
   furthest_ = std::max(furthest_, position_ + ids.size());  // even a step that is stopped writes to the cache
-  const Rows rows{std::span(sequence_).first(ids.size()), std::span(positions_).first(ids.size())};
+  const Rows rows{std::span(sequence_).first(ids.size()), std::span(positions_).first(ids.size()),
+                  ids.size() <= kFewRows ? ids.size() : 0};
   if (!forward(model_, cache_, scratch_, ids, rows, stop)) return false;
   position_ += ids.size();
   return true;
 }
 
-std::span<const float> Session::logits_of(std::size_t row) {
-  model_.backend->read(logits_, project(model_, scratch_, row, 1));
+Tensor Session::logits_of(std::size_t first, std::size_t count, std::size_t few) {
+  std::array<std::size_t, kLogitRows> rows;
+  std::iota(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(count), first);
+  return project(model_, scratch_, std::span(rows).first(count), few);
+}
+
+std::span<const float> Session::read(const Tensor& logits, std::size_t row) {
+  model_.backend->read(logits_, row_view(logits, row, 1));
   return logits_;
 }
 
@@ -48,8 +56,17 @@ std::span<const float> Session::feed(std::span<const TokenId> ids, const std::st
     last = part.size() - 1;
     ids = ids.subspan(part.size());
   }
-  return logits_of(last);
+  return read(logits_of(last, 1, 1), 0);
 }
+
+bool Session::feed_few(std::span<const TokenId> ids, const std::stop_token& stop) {
+  assert(ids.size() <= max_few());
+  if (!step(ids, stop)) return false;
+  after_each_ = logits_of(0, ids.size(), ids.size());
+  return true;
+}
+
+std::span<const float> Session::logits_after(std::size_t i) { return read(after_each_, i); }
 
 bool Session::feed(std::span<const TokenId> ids, std::size_t skip, const OnLogits& on_logits,
                    const std::stop_token& stop) {
@@ -58,11 +75,9 @@ bool Session::feed(std::span<const TokenId> ids, std::size_t skip, const OnLogit
     if (!step(part, stop)) return false;
     for (std::size_t row = skip > done ? std::min(skip - done, part.size()) : 0; row < part.size();) {
       if (stop.stop_requested()) return false;
-      const Tensor logits = project(model_, scratch_, row, std::min(scratch_.logits.rows, part.size() - row));
-      for (std::size_t i = 0; i < logits.rows; ++i, ++row) {
-        model_.backend->read(logits_, row_view(logits, i, 1));
-        on_logits(done + row, logits_);
-      }
+      const std::size_t count = std::min(scratch_.logits.rows, part.size() - row);
+      const Tensor logits = logits_of(row, count, part.size() <= kFewRows ? count : 0);
+      for (std::size_t i = 0; i < count; ++i, ++row) on_logits(done + row, read(logits, i));
     }
     done += part.size();
   }

@@ -1,5 +1,6 @@
 // One conversation with a model: what it has read, and what it thinks comes next.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <span>
 #include <stop_token>
@@ -12,12 +13,14 @@ namespace carat {
 struct SessionOptions {
   std::size_t context = 0;  // positions there is room for; at least 1
   std::size_t batch = 512;  // tokens of one step, at most
+  CacheTypes cache{};
 };
 
 // Owns the position, so that nobody else counts. Not thread-safe. The model outlives it.
 class Session {
  public:
-  // Reserves the memory of the whole context; it is committed as it is used. Throws std::bad_alloc.
+  // Reserves the memory of the whole context; it is committed as it is used. Throws std::bad_alloc, and Unsupported for
+  // a type of cache that does not fit the model.
   Session(const Model& model, const SessionOptions& options);
 
   // Appends `ids` (each below the vocabulary, at most room() of them, at least one) and returns the logits after the
@@ -38,6 +41,12 @@ class Session {
   std::size_t context() const { return context_; }
   std::size_t cache_bytes() const { return cache_.bytes(); }
 
+  // Appends `ids`, at most max_few() of them, in one step, with the logits after each. false when stopped.
+  bool feed_few(std::span<const TokenId> ids, const std::stop_token& stop = {});
+  // The logits after the i-th of them, until the next step.
+  std::span<const float> logits_after(std::size_t i);
+  std::size_t max_few() const { return std::min(kFewRows, batch_); }
+
   // Forgets what lies behind `position`, if the rings of the windowed layers still hold what comes before it;
   // otherwise everything. Returns the position reached, from which the caller feeds again.
   std::size_t rewind(std::size_t position);
@@ -45,7 +54,9 @@ class Session {
  private:
   // One step of at most a batch; false when stopped, with nothing appended.
   bool step(std::span<const TokenId> ids, const std::stop_token& stop);
-  std::span<const float> logits_of(std::size_t row);
+  // Of rows [first, first + count) of the last step, at most kLogitRows.
+  Tensor logits_of(std::size_t first, std::size_t count, std::size_t few);
+  std::span<const float> read(const Tensor& logits, std::size_t row);
 
   const Model& model_;
   std::size_t context_, batch_;
@@ -56,6 +67,7 @@ class Session {
   std::vector<SequenceId> sequence_;     // [batch], all 0
   std::vector<std::int32_t> positions_;  // [batch]
   std::vector<float> logits_;            // [vocabulary]
+  Tensor after_each_;                    // [ids of feed_few(), vocabulary]
 };
 
 }  // namespace carat

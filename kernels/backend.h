@@ -22,14 +22,22 @@ using SequenceId = std::int32_t;
 struct Rows {
   std::span<const SequenceId> sequence;
   std::span<const std::int32_t> position;
+  // The first `few` rows are of sequences that bring few at a time, to which the others are no company: they come to
+  // the same bits as if each was fed alone. Every row of a prompt behind them comes to the same bits whatever else is
+  // fed, as long as the rows of its own sequence are the same.
+  std::size_t few = 0;
   std::size_t size() const { return position.size(); }
 };
 
 // Which elements of a head a rotation pairs: (2i, 2i + 1), or (i, i + dim / 2).
 enum class RopeStyle : std::uint8_t { adjacent, halves };
 
-// The keys and values of one layer, f16 [sequences * slots, kv_heads * head_dim]. Position p of sequence s lies in
-// row s * slots + p % slots: where slots is smaller than the context, the layer is a ring and has a window.
+// How many rows of a sequence are few: up to here, to meet each weight row one by one is as fast as to unpack it.
+inline constexpr std::size_t kFewRows = 16;
+
+// The keys and values of one layer, f32, f16, bf16 or q8_0 [sequences * slots, kv_heads * head_dim]. Position p of
+// sequence s lies in row s * slots + p % slots: where slots is smaller than the context, the layer is a ring and has a
+// window.
 struct KvLayer {
   Tensor k, v;
   std::size_t slots = 0;
@@ -55,6 +63,13 @@ struct FeedForward {
   Gate act = Gate::silu;
 };
 
+// The largest shapes of what is done to few rows.
+struct FewRowsShape {
+  std::size_t width = 0;   // of any product's input
+  std::size_t hidden = 0;  // of feed-forward networks
+  std::size_t heads = 0, head_dim = 0;
+};
+
 // Memory and arithmetic of one device. Activations are f32 [tokens, width]. Calls run in program order and may run
 // behind the caller's back until read(). Sizes and types are the engine's promise: it has checked the file.
 // Not thread-safe: one caller at a time.
@@ -68,6 +83,8 @@ class Backend {
   virtual Tensor adopt_weight(const Tensor& host) = 0;
   // Room for [rows, cols], zeroed; memory is committed as it is first written.
   virtual Tensor make(DType, std::size_t rows, std::size_t cols) = 0;
+  // Makes the room that steps of few rows need, so that none of them allocates.
+  virtual void reserve(const FewRowsShape&) = 0;
   // Copies a tensor of f32 out, after everything asked for before is done.
   virtual void read(std::span<float> out, const Tensor&) = 0;
 
@@ -76,11 +93,14 @@ class Backend {
   // Each chunk of gain.cols elements of a row: out = x / sqrt(mean(x^2) + eps) * gain (Zhang & Sennrich, 2019).
   // Whole rows, or heads one by one. `out` may be `x`.
   virtual void rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float eps) = 0;
-  virtual void matmul(const Tensor& x, std::initializer_list<Product>) = 0;
+  // `few` as in Rows.
+  virtual void matmul(const Tensor& x, std::size_t few, std::initializer_list<Product>) = 0;
   // x += y; a y of one row is added to every row.
   virtual void add(Tensor x, const Tensor& y) = 0;
-  // out [tokens, width] of x [tokens, width]; `out` may be `x`.
-  virtual void feed_forward(Tensor out, const Tensor& x, const FeedForward&) = 0;
+  // out [tokens, width] of x [tokens, width]; `out` may be `x`. `few` as in Rows.
+  virtual void feed_forward(Tensor out, const Tensor& x, std::size_t few, const FeedForward&) = 0;
+  // out[i] = x[rows[i]].
+  virtual void gather(Tensor out, const Tensor& x, std::span<const std::size_t> rows) = 0;
   // The rotations of each row's position: out [tokens, 2 * frequencies], pairs (cos, sin) of position * frequency.
   virtual void rotations(Tensor out, const Tensor& frequencies, const Rows&) = 0;
   // Rotates the first rotations.cols elements of every head of x (Su et al., 2021).

@@ -1,5 +1,5 @@
-// Attention over a cache of halves, with a running softmax (Milakov & Gimelshein, 2018): positions are taken a block
-// at a time, so no row of scores as long as the context is ever kept.
+// Attention over a cache, with a running softmax (Milakov & Gimelshein, 2018): positions are taken a block at a time,
+// so no row of scores as long as the context is ever kept.
 #pragma once
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/panel.h"
@@ -27,62 +27,191 @@ inline float update(RunningSoftmax& so_far, float* scores) noexcept {
   return shift[0];
 }
 
-// out = out * factor + sum of weights[i] * v[row(i)], a register or two of the head at a time.
-template <class Isa, class Row>
-inline void accumulate(float* out, float factor, const float* weights, std::size_t count, std::size_t head_dim,
-                       Row row) noexcept {
-  using Floats = vec<float, Isa>;
-  std::size_t d = 0;
-  for (; d + 2 * Floats::size <= head_dim; d += 2 * Floats::size) {
-    Floats low = Floats::load_unaligned(out + d) * Floats(factor);
-    Floats high = Floats::load_unaligned(out + d + Floats::size) * Floats(factor);
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint16_t* v = row(i) + d;
-      low = multiply_add(Floats(weights[i]), load_half<typename Isa::wide>(v), low);
-      high = multiply_add(Floats(weights[i]), load_half<typename Isa::wide>(v + Floats::size), high);
-    }
-    low.store_unaligned(out + d);
-    high.store_unaligned(out + d + Floats::size);
+// Cached rows of numbers, and of q8_0: how a register of one is read from element d on, and a single element.
+template <class Isa, class Read>
+struct CachedFloats {
+  using Element = typename Read::Element;
+  static vec<float, Isa> load(const std::byte* row, std::size_t d) noexcept {
+    return Read::load(reinterpret_cast<const Element*>(row) + d);
   }
-  for (; d < head_dim; ++d) {
-    float total = out[d] * factor;
-    for (std::size_t i = 0; i < count; ++i) total += weights[i] * half_value<Isa>(row(i)[d]);
-    out[d] = total;
+  static float value(const std::byte* row, std::size_t d) noexcept {
+    return Read::value(reinterpret_cast<const Element*>(row)[d]);
+  }
+  static constexpr auto unpack = unpack_floats<Isa, Read>;
+};
+template <class Isa>
+struct CachedQ8_0 {
+  static vec<float, Isa> load(const std::byte* row, std::size_t d) noexcept {
+    const auto& block = reinterpret_cast<const BlockQ8_0*>(row)[d / 32];
+    return xsimd::to_float(load_bytes<typename Isa::wide>(block.qs + d % 32)) *
+           vec<float, Isa>(half_value<Isa>(block.d));
+  }
+  static float value(const std::byte* row, std::size_t d) noexcept {
+    const auto& block = reinterpret_cast<const BlockQ8_0*>(row)[d / 32];
+    return static_cast<float>(block.qs[d % 32]) * half_value<Isa>(block.d);
+  }
+  static constexpr auto unpack = unpack_blocks<Isa, BlockQ8_0>;
+};
+
+// Calls f with the reader of the rows' type.
+template <class Isa, class F>
+[[gnu::always_inline]] inline void with_reader(const CachedRows& rows, F f) noexcept {
+  switch (rows.dtype) {
+    case DType::f32:
+      return f(CachedFloats<Isa, ReadF32<Isa>>());
+    case DType::bf16:
+      return f(CachedFloats<Isa, ReadBF16<Isa>>());
+    case DType::q8_0:
+      return f(CachedQ8_0<Isa>());
+    default:
+      return f(CachedFloats<Isa, ReadF16<Isa>>());
   }
 }
 
 // Rows of a ring from `first` on, by number.
 template <class Isa>
 struct RingRows {
-  const std::uint16_t* rows;
+  const std::byte* rows;
   std::size_t first, slots, stride;
-  const std::uint16_t* operator()(std::size_t i) const noexcept {
+  const std::byte* operator()(std::size_t i) const noexcept {
     const std::size_t slot = first + i;  // first < slots, i < slots
     return rows + (slot < slots ? slot : slot - slots) * stride;
   }
 };
 template <class Isa>
-inline RingRows<Isa> rows_of(const CachedHead& cached, const std::uint16_t* rows, std::size_t first) noexcept {
-  return {rows, first % cached.slots, cached.slots, cached.stride};
+inline RingRows<Isa> rows_of(const CachedHead& cached, const CachedRows& rows, std::size_t first) noexcept {
+  return {rows.at, first % cached.slots, cached.slots, rows.stride};
+}
+
+// Queries that meet a cached row at once, so that it is converted once for all of them.
+inline constexpr std::size_t kQueryGroup = 4;
+using GroupScores = float[kQueryGroup][kKeyBlock];
+
+// What decoding reads is in memory, and rows of a head may lie far apart: fetched a block ahead of their use.
+template <class Isa>
+inline void prefetch_row(const std::byte* row, std::size_t bytes) noexcept {
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + i);
+}
+
+// scores[s][i] = scale * q[s] · k[i]; as many keys at a time as make a whole register of sums.
+template <class Isa, class Cache, std::size_t queries>
+inline void score(const Attention& a, const float* q, std::size_t first, std::size_t count,
+                  GroupScores& scores) noexcept {
+  using Floats = vec<float, Isa>;
+  constexpr std::size_t kKeys = Floats::size / kQueryGroup;
+  const CachedHead& c = a.cached;
+  const auto key = rows_of<Isa>(c, c.k, first), value = rows_of<Isa>(c, c.v, first);
+  for (std::size_t i = 0; i < count; i += kKeys) {
+    const std::byte* keys[kKeys];
+    for (std::size_t k = 0; k < kKeys; ++k) {
+      const std::size_t at = i + k < count ? i + k : count - 1;
+      keys[k] = key(at);
+      if (at + kKeyBlock < c.slots) prefetch_row<Isa>(key(at + kKeyBlock), c.k.bytes);
+      prefetch_row<Isa>(value(at), c.v.bytes);
+    }
+    Floats sums[kQueryGroup * kKeys];
+#pragma GCC unroll 16
+    for (std::size_t s = 0; s < kQueryGroup * kKeys; ++s) sums[s] = Floats(0.0f);
+    std::size_t d = 0;
+    for (; d + Floats::size <= c.head_dim; d += Floats::size) {
+      Floats x[kKeys];
+#pragma GCC unroll 4
+      for (std::size_t k = 0; k < kKeys; ++k) x[k] = Cache::load(keys[k], d);
+#pragma GCC unroll 4
+      for (std::size_t s = 0; s < queries; ++s) {
+        const Floats y = Floats::load_unaligned(q + s * c.head_dim + d);
+#pragma GCC unroll 4
+        for (std::size_t k = 0; k < kKeys; ++k) sums[s * kKeys + k] = multiply_add(x[k], y, sums[s * kKeys + k]);
+      }
+    }
+    alignas(64) float totals[kQueryGroup * kKeys];
+    sums_of<typename Isa::wide>(sums, totals);
+    for (; d < c.head_dim; ++d)
+      for (std::size_t s = 0; s < queries; ++s)
+        for (std::size_t k = 0; k < kKeys; ++k)
+          totals[s * kKeys + k] += q[s * c.head_dim + d] * Cache::value(keys[k], d);
+    for (std::size_t s = 0; s < queries; ++s)
+      for (std::size_t k = 0; k < kKeys; ++k) scores[s][i + k] = a.scale * totals[s * kKeys + k];
+  }
+}
+
+// out[s] = out[s] * factors[s] + sum of weights[s][i] * v[i], over elements [d, d + registers * a register's).
+template <class Isa, class Cache, std::size_t queries, std::size_t registers, class Row>
+[[gnu::always_inline]] inline void accumulate_slice(float* out, const float* factors, const GroupScores& weights,
+                                                    std::size_t count, std::size_t head_dim, std::size_t d,
+                                                    Row row) noexcept {
+  using Floats = vec<float, Isa>;
+  Floats sums[queries][registers];
+#pragma GCC unroll 4
+  for (std::size_t s = 0; s < queries; ++s)
+#pragma GCC unroll 2
+    for (std::size_t j = 0; j < registers; ++j)
+      sums[s][j] = Floats::load_unaligned(out + s * head_dim + d + j * Floats::size) * Floats(factors[s]);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::byte* v = row(i);
+    Floats x[registers];
+#pragma GCC unroll 2
+    for (std::size_t j = 0; j < registers; ++j) x[j] = Cache::load(v, d + j * Floats::size);
+#pragma GCC unroll 4
+    for (std::size_t s = 0; s < queries; ++s)
+#pragma GCC unroll 2
+      for (std::size_t j = 0; j < registers; ++j) sums[s][j] = multiply_add(Floats(weights[s][i]), x[j], sums[s][j]);
+  }
+#pragma GCC unroll 4
+  for (std::size_t s = 0; s < queries; ++s)
+#pragma GCC unroll 2
+    for (std::size_t j = 0; j < registers; ++j) sums[s][j].store_unaligned(out + s * head_dim + d + j * Floats::size);
+}
+
+template <class Isa, class Cache, std::size_t queries>
+inline void accumulate(const Attention& a, float* out, const float* factors, const GroupScores& weights,
+                       std::size_t first, std::size_t count) noexcept {
+  constexpr std::size_t kLanes = vec<float, Isa>::size;
+  const std::size_t head_dim = a.cached.head_dim;
+  const auto row = rows_of<Isa>(a.cached, a.cached.v, first);
+  std::size_t d = 0;
+  for (; d + 2 * kLanes <= head_dim; d += 2 * kLanes)
+    accumulate_slice<Isa, Cache, queries, 2>(out, factors, weights, count, head_dim, d, row);
+  for (; d + kLanes <= head_dim; d += kLanes)
+    accumulate_slice<Isa, Cache, queries, 1>(out, factors, weights, count, head_dim, d, row);
+  for (; d < head_dim; ++d)
+    for (std::size_t s = 0; s < queries; ++s) {
+      float total = out[s * head_dim + d] * factors[s];
+      for (std::size_t i = 0; i < count; ++i) total += weights[s][i] * Cache::value(row(i), d);
+      out[s * head_dim + d] = total;
+    }
+}
+
+// Queries [q, q + queries) over positions [first, first + count).
+template <class Isa, std::size_t queries>
+inline void attend_group(const Attention& a, std::size_t q, std::size_t first, std::size_t count) noexcept {
+  alignas(64) GroupScores scores;
+  float factors[kQueryGroup];
+  with_reader<Isa>(
+      a.cached.k, [&]<class Cache>(Cache) __attribute__((always_inline)) {
+        score<Isa, Cache, queries>(a, a.q + q * a.cached.head_dim, first, count, scores);
+      });
+  for (std::size_t s = 0; s < queries; ++s) {
+    if (a.soft_cap > 0) soft_cap<Isa>(scores[s], count, a.soft_cap);
+    for (std::size_t i = count; i < kKeyBlock; ++i) scores[s][i] = kNothing;
+    factors[s] = update<Isa>(a.softmax[q + s], scores[s]);
+  }
+  with_reader<Isa>(
+      a.cached.v, [&]<class Cache>(Cache) __attribute__((always_inline)) {
+        accumulate<Isa, Cache, queries>(a, a.out + q * a.cached.head_dim, factors, scores, first, count);
+      });
 }
 
 template <class Isa>
 inline void attend(const Attention& a) noexcept {
-  const CachedHead& c = a.cached;
-  for (std::size_t i = 0; i < a.queries * c.head_dim; ++i) a.out[i] = 0;
+  for (std::size_t i = 0; i < a.queries * a.cached.head_dim; ++i) a.out[i] = 0;
   for (std::size_t q = 0; q < a.queries; ++q) a.softmax[q] = {};
   for (std::size_t first = a.first; first <= a.last; first += kKeyBlock) {
     const std::size_t count = a.last + 1 - first < kKeyBlock ? a.last + 1 - first : kKeyBlock;
-    const auto key = rows_of<Isa>(c, c.k, first), value = rows_of<Isa>(c, c.v, first);
-    for (std::size_t q = 0; q < a.queries; ++q) {
-      alignas(64) float scores[kKeyBlock];
-      for (std::size_t i = 0; i < count; ++i)
-        scores[i] = a.scale * float_product<Isa, ReadF16<Isa>>(key(i), a.q + q * c.head_dim, c.head_dim);
-      if (a.soft_cap > 0) soft_cap<Isa>(scores, count, a.soft_cap);
-      for (std::size_t i = count; i < kKeyBlock; ++i) scores[i] = kNothing;
-      const float factor = update<Isa>(a.softmax[q], scores);
-      accumulate<Isa>(a.out + q * c.head_dim, factor, scores, count, c.head_dim, value);
-    }
+    std::size_t q = 0;
+    for (; q + 4 <= a.queries; q += 4) attend_group<Isa, 4>(a, q, first, count);
+    for (; q + 2 <= a.queries; q += 2) attend_group<Isa, 2>(a, q, first, count);
+    for (; q < a.queries; ++q) attend_group<Isa, 1>(a, q, first, count);
   }
 }
 
@@ -107,12 +236,15 @@ struct BlockScratch {
 template <class Isa>
 inline void load_block(const CachedHead& c, std::size_t first, std::size_t count, const BlockScratch<Isa>& s) noexcept {
   const auto key = rows_of<Isa>(c, c.k, first), value = rows_of<Isa>(c, c.v, first);
+  UnpackFloats unpack_key = nullptr, unpack_value = nullptr;
+  with_reader<Isa>(c.k, [&]<class Cache>(Cache) { unpack_key = Cache::unpack; });
+  with_reader<Isa>(c.v, [&]<class Cache>(Cache) { unpack_value = Cache::unpack; });
   for (std::size_t i = 0; i < kKeyBlock; ++i) {
     float* row = s.values + i * s.padded;
     if (i < count) {
-      unpack_floats<Isa, ReadF16<Isa>>(reinterpret_cast<const std::byte*>(key(i)), row, c.head_dim);
+      unpack_key(key(i), row, c.head_dim);
       for (std::size_t d = 0; d < c.head_dim; ++d) s.keys[d * kKeyBlock + i] = row[d];
-      unpack_floats<Isa, ReadF16<Isa>>(reinterpret_cast<const std::byte*>(value(i)), row, c.head_dim);
+      unpack_value(value(i), row, c.head_dim);
     } else {
       for (std::size_t d = 0; d < c.head_dim; ++d) s.keys[d * kKeyBlock + i] = row[d] = 0;
     }

@@ -13,15 +13,6 @@ namespace {
 
 // Rows of weights in one task of decoding: small enough that both threads end together.
 constexpr std::size_t kTaskRows = 32;
-// Positions of the cache in one task of decoding.
-constexpr std::size_t kSegment = 512;
-
-float* floats(const Tensor& tensor) { return static_cast<float*>(tensor.where); }
-float* row(const Tensor& tensor, std::size_t r) { return floats(tensor) + r * tensor.cols; }
-const std::byte* bytes(const Tensor& tensor) { return static_cast<const std::byte*>(tensor.where); }
-
-std::size_t parts(std::size_t whole, std::size_t part) { return (whole + part - 1) / part; }
-
 // The products as one list of tasks, `task_rows` rows each: task -> product and its first row.
 struct Slab {
   const Product* product;
@@ -73,9 +64,15 @@ void AlignedFloats::grow(std::size_t size) {
 Tensor CpuBackend::make(DType dtype, std::size_t rows, std::size_t cols) {
   Tensor tensor{dtype, rows, cols, nullptr};
   // Activations are walked column by column, where small pages cost a walk each; a cache is committed as it fills.
-  const bool is_cache = dtype == DType::f16;
+  const bool is_cache = dtype != DType::f32;
   tensor.where = arena_.take(byte_size(tensor), is_cache ? Arena::Pages::small : Arena::Pages::large);
   return tensor;
+}
+
+void CpuBackend::reserve(const FewRowsShape& shape) {
+  grow_for_rows(std::max({shape.width, shape.hidden, shape.heads * shape.head_dim}));
+  scratch_.hidden.grow(kFewRows * shape.hidden);
+  grow_for_attention(shape.heads, shape.head_dim);
 }
 
 void CpuBackend::read(std::span<float> out, const Tensor& from) {
@@ -101,27 +98,33 @@ void CpuBackend::rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float
   });
 }
 
-void CpuBackend::matmul(const Tensor& x, std::initializer_list<Product> products) {
-  if (x.rows <= kRowTokens) return multiply_rows(x, products);
+void CpuBackend::gather(Tensor out, const Tensor& x, std::span<const std::size_t> rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) std::copy_n(row(x, rows[i]), x.cols, row(out, i));
+}
+
+void CpuBackend::matmul(const Tensor& x, std::size_t few, std::initializer_list<Product> products) {
   const auto any = [&](bool codes) {
     return std::any_of(products.begin(), products.end(),
                        [&](const Product& p) { return in_codes(p.w.dtype) == codes; });
   };
-  for (std::size_t first = 0; first < x.rows; first += kPanelTokens) {
+  for (std::size_t first = 0; first < few; first += kFewRows)
+    multiply_rows(x, first, std::min(kFewRows, few - first), products);
+  for (std::size_t first = few; first < x.rows; first += kPanelTokens) {
     const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
     pack(x, first, tokens, {any(true), any(false)});
     multiply_panels(scratch_.packed, first, tokens, products);
   }
 }
 
-void CpuBackend::feed_forward(Tensor out, const Tensor& x, const FeedForward& f) {
-  if (x.rows <= kRowTokens) {
-    scratch_.hidden.grow(kRowTokens * f.w_gate.rows);
-    const Tensor hidden{DType::f32, x.rows, f.w_gate.rows, scratch_.hidden.data()};
-    gate_rows(hidden, x, f);
-    return multiply_rows(hidden, {{out, f.w_down}});
+void CpuBackend::feed_forward(Tensor out, const Tensor& x, std::size_t few, const FeedForward& f) {
+  scratch_.hidden.grow(kFewRows * f.w_gate.rows);
+  for (std::size_t first = 0; first < few; first += kFewRows) {
+    const std::size_t rows = std::min(kFewRows, few - first);
+    const Tensor hidden{DType::f32, rows, f.w_gate.rows, scratch_.hidden.data()};
+    gate_rows(hidden, x, first, f);
+    multiply_rows(hidden, 0, rows, {{row_view(out, first, rows), f.w_down}});
   }
-  for (std::size_t first = 0; first < x.rows; first += kPanelTokens) {
+  for (std::size_t first = few; first < x.rows; first += kPanelTokens) {
     const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
     const bool gate = in_codes(f.w_gate.dtype), up = in_codes(f.w_up.dtype);
     pack(x, first, tokens, {gate || up, !gate || !up});
@@ -130,53 +133,62 @@ void CpuBackend::feed_forward(Tensor out, const Tensor& x, const FeedForward& f)
   }
 }
 
-CpuBackend::RowTokens CpuBackend::quantise(const Tensor& x, bool quantised) {
+void CpuBackend::grow_for_rows(std::size_t cols) {
+  const std::size_t groups = cols / kGroup;
+  grow(scratch_.q, kFewRows * cols);
+  grow(scratch_.scale, kFewRows * groups);
+  grow(scratch_.sum, kFewRows * groups);
+  grow(scratch_.half_sum, kFewRows * groups * 2);
+}
+
+CpuBackend::FewTokens CpuBackend::quantise(const Tensor& x, std::size_t first, std::size_t count, bool quantised) {
   const std::size_t groups = x.cols / kGroup;
-  grow(scratch_.q, kRowTokens * x.cols);
-  grow(scratch_.scale, kRowTokens * groups);
-  grow(scratch_.sum, kRowTokens * groups);
-  grow(scratch_.half_sum, kRowTokens * groups * 2);
-  RowTokens tokens;
-  for (std::size_t t = 0; t < x.rows; ++t) {
+  grow_for_rows(x.cols);
+  FewTokens tokens;
+  pool_.for_each(count, [&](std::size_t t, std::size_t) {
     float *scale = scratch_.scale.data() + t * groups, *sum = scratch_.sum.data() + t * groups;
     float* half_sum = scratch_.half_sum.data() + t * groups * 2;
     std::int16_t* q = scratch_.q.data() + t * x.cols;
-    if (quantised) table_.quantize_activation(row(x, t), x.cols, q, scale, sum, half_sum);
-    tokens[t] = {row(x, t), q, scale, sum, half_sum};
-  }
+    if (quantised) table_.quantize_activation(row(x, first + t), x.cols, q, scale, sum, half_sum);
+    tokens[t] = {row(x, first + t), q, scale, sum, half_sum};
+  });
   return tokens;
 }
 
-void CpuBackend::multiply_slab(const Tensor& w, std::size_t first, std::size_t rows, const Activation& token,
-                               float* out) const {
+void CpuBackend::multiply_slab(const Tensor& w, std::size_t first, std::size_t rows, const FewTokens& tokens,
+                               std::size_t count, float* out, std::size_t stride) const {
+  const auto type = static_cast<std::size_t>(w.dtype);
   const std::byte* from = bytes(w) + first * row_bytes(w.dtype, w.cols);
-  table_.row_products[static_cast<std::size_t>(w.dtype)](from, rows, w.cols, token, out);
-  if (w.scale != 1) table_.scale(out, rows, w.scale);
+  if (count == 1)
+    table_.row_products[type](from, rows, w.cols, tokens[0], out);
+  else
+    table_.few_rows[type](from, rows, w.cols, tokens.data(), count, out, stride);
+  if (w.scale == 1) return;
+  for (std::size_t t = 0; t < count; ++t) table_.scale(out + t * stride, rows, w.scale);
 }
 
-void CpuBackend::multiply_rows(const Tensor& x, std::initializer_list<Product> products) {
+// Rows [first, first + count) of x, which are rows `first` on of every `out`.
+void CpuBackend::multiply_rows(const Tensor& x, std::size_t first, std::size_t count,
+                               std::initializer_list<Product> products) {
   const bool quantised =
       std::any_of(products.begin(), products.end(), [](const Product& p) { return is_quantised(p.w.dtype); });
-  const RowTokens tokens = quantise(x, quantised);
+  const FewTokens tokens = quantise(x, first, count, quantised);
   pool_.for_each(slab_count(products, kTaskRows), [&](std::size_t task, std::size_t) {
-    const auto [product, first, rows] = slab(products, kTaskRows, task);
-    for (std::size_t t = 0; t < x.rows; ++t)
-      multiply_slab(product->w, first, rows, tokens[t], row(product->out, t) + first);
+    const auto [product, from, rows] = slab(products, kTaskRows, task);
+    multiply_slab(product->w, from, rows, tokens, count, row(product->out, first) + from, product->out.cols);
   });
 }
 
 // Gate, up and the activation of a slab in one task, while it is in the first-level cache.
-void CpuBackend::gate_rows(Tensor hidden, const Tensor& x, const FeedForward& f) {
-  const RowTokens tokens = quantise(x, is_quantised(f.w_gate.dtype) || is_quantised(f.w_up.dtype));
+void CpuBackend::gate_rows(Tensor hidden, const Tensor& x, std::size_t first, const FeedForward& f) {
+  const FewTokens tokens = quantise(x, first, hidden.rows, is_quantised(f.w_gate.dtype) || is_quantised(f.w_up.dtype));
   const auto act = f.act == Gate::silu ? table_.silu_gate : table_.gelu_gate;
   pool_.for_each(parts(hidden.cols, kTaskRows), [&](std::size_t task, std::size_t) {
-    const std::size_t first = task * kTaskRows, rows = std::min(kTaskRows, hidden.cols - first);
-    for (std::size_t t = 0; t < x.rows; ++t) {
-      float up[kTaskRows];
-      multiply_slab(f.w_gate, first, rows, tokens[t], row(hidden, t) + first);
-      multiply_slab(f.w_up, first, rows, tokens[t], up);
-      act(row(hidden, t) + first, up, rows);
-    }
+    const std::size_t from = task * kTaskRows, rows = std::min(kTaskRows, hidden.cols - from);
+    float up[kFewRows * kTaskRows];
+    multiply_slab(f.w_gate, from, rows, tokens, hidden.rows, row(hidden, 0) + from, hidden.cols);
+    multiply_slab(f.w_up, from, rows, tokens, hidden.rows, up, kTaskRows);
+    for (std::size_t t = 0; t < hidden.rows; ++t) act(row(hidden, t) + from, up + t * kTaskRows, rows);
   });
 }
 
@@ -276,110 +288,6 @@ void CpuBackend::rope(Tensor x, std::size_t head_dim, const Tensor& rotations, R
   pool_.for_each(x.rows, [&](std::size_t r, std::size_t) {
     for (std::size_t at = 0; at < x.cols; at += head_dim) rotate(row(x, r) + at, row(rotations, r), rotations.cols / 2);
   });
-}
-
-void CpuBackend::store(const KvLayer& layer, const Tensor& k, const Tensor& v, const Rows& rows) {
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    const auto sequence = static_cast<std::size_t>(rows.sequence[r]),
-               position = static_cast<std::size_t>(rows.position[r]);
-    const std::size_t at = (sequence * layer.slots + position % layer.slots) * layer.k.cols;
-    table_.to_half(row(k, r), static_cast<std::uint16_t*>(layer.k.where) + at, k.cols);
-    table_.to_half(row(v, r), static_cast<std::uint16_t*>(layer.v.where) + at, v.cols);
-  }
-}
-
-namespace {
-
-CachedHead cached_head(const KvLayer& layer, std::size_t sequence, std::size_t kv_head, std::size_t head_dim) {
-  const std::size_t at = sequence * layer.slots * layer.k.cols + kv_head * head_dim;
-  return {static_cast<const std::uint16_t*>(layer.k.where) + at, static_cast<const std::uint16_t*>(layer.v.where) + at,
-          layer.k.cols, layer.slots, head_dim};
-}
-
-}  // namespace
-
-void CpuBackend::attend(Tensor out, const Tensor& q, const KvLayer& layer, const Rows& rows,
-                        const AttentionShape& shape) {
-  std::size_t first = 0;
-  while (first < rows.size()) {  // rows of one sequence stand together
-    std::size_t end = first + 1;
-    while (end < rows.size() && rows.sequence[end] == rows.sequence[first]) ++end;
-    if (end - first > kRowTokens)
-      attend_blocks(out, q, layer, rows, first, end, shape);
-    else
-      for (std::size_t r = first; r < end; ++r) attend_row(out, q, layer, rows, r, shape);
-    first = end;
-  }
-}
-
-// A prompt: blocks of tokens, each with the query heads that share a cached head.
-void CpuBackend::attend_blocks(const Tensor& out, const Tensor& q, const KvLayer& layer, const Rows& rows,
-                               std::size_t first, std::size_t end, const AttentionShape& shape) {
-  const std::size_t group = shape.heads / shape.kv_heads;
-  const std::size_t queries = std::min(group, kAttentionRows), parts_of_group = parts(group, queries);
-  const std::size_t tokens = kAttentionRows / queries, blocks = parts(end - first, tokens);
-  const std::size_t scratch = attention_scratch(shape.head_dim);
-  scratch_.panels.grow(pool_.threads() * scratch);
-  pool_.for_each(blocks * shape.kv_heads * parts_of_group, [&](std::size_t task, std::size_t thread) {
-    const std::size_t block = task / (shape.kv_heads * parts_of_group), rest = task % (shape.kv_heads * parts_of_group);
-    const std::size_t kv_head = rest / parts_of_group, part = rest % parts_of_group, row_at = first + block * tokens;
-    const std::size_t head = kv_head * group + part * queries;
-    BlockAttention a;
-    a.cached = cached_head(layer, static_cast<std::size_t>(rows.sequence[first]), kv_head, shape.head_dim);
-    a.q = row(q, row_at) + head * shape.head_dim;
-    a.q_stride = q.cols;
-    a.tokens = std::min(tokens, end - row_at);
-    a.queries = std::min(queries, group - part * queries);
-    a.position = static_cast<std::size_t>(rows.position[row_at]);
-    a.window = shape.window;
-    a.scale = shape.scale;
-    a.soft_cap = shape.soft_cap;
-    a.out = row(out, row_at) + head * shape.head_dim;
-    a.scratch = scratch_.panels.data() + thread * scratch;
-    table_.attend_block(a);
-  });
-}
-
-// One token: every cached head in segments of positions, so that all threads have work however few heads there are.
-void CpuBackend::attend_row(const Tensor& out, const Tensor& q, const KvLayer& layer, const Rows& rows, std::size_t r,
-                            const AttentionShape& shape) {
-  const std::size_t group = shape.heads / shape.kv_heads, dim = shape.head_dim;
-  const auto last = static_cast<std::size_t>(rows.position[r]);
-  const std::size_t first = first_seen(last, shape.window), segments = parts(last + 1 - first, kSegment);
-  grow(scratch_.partial, segments * shape.heads * dim);
-  grow(scratch_.softmax, segments * shape.heads);
-  pool_.for_each(segments * shape.kv_heads, [&](std::size_t task, std::size_t) {
-    const std::size_t segment = task / shape.kv_heads, head = task % shape.kv_heads * group;
-    Attention a;
-    a.cached = cached_head(layer, static_cast<std::size_t>(rows.sequence[r]), task % shape.kv_heads, dim);
-    a.q = row(q, r) + head * dim;
-    a.queries = group;
-    a.first = first + segment * kSegment;
-    a.last = std::min(last, a.first + kSegment - 1);
-    a.scale = shape.scale;
-    a.soft_cap = shape.soft_cap;
-    a.out = &scratch_.partial[(segment * shape.heads + head) * dim];
-    a.softmax = &scratch_.softmax[segment * shape.heads + head];
-    table_.attend(a);
-  });
-  for (std::size_t head = 0; head < shape.heads; ++head) merge_segments(row(out, r), head, segments, shape);
-}
-
-// The segments of one head, brought to one maximum, summed and divided.
-void CpuBackend::merge_segments(float* out, std::size_t head, std::size_t segments, const AttentionShape& shape) {
-  float largest = scratch_.softmax[head].largest, sum = 0;
-  for (std::size_t s = 1; s < segments; ++s)
-    largest = std::max(largest, scratch_.softmax[s * shape.heads + head].largest);
-  float* to = out + head * shape.head_dim;
-  std::fill_n(to, shape.head_dim, 0.0f);
-  for (std::size_t s = 0; s < segments; ++s) {
-    const RunningSoftmax& part = scratch_.softmax[s * shape.heads + head];
-    const float weight = std::exp(part.largest - largest);
-    const float* from = &scratch_.partial[(s * shape.heads + head) * shape.head_dim];
-    for (std::size_t d = 0; d < shape.head_dim; ++d) to[d] += weight * from[d];
-    sum += weight * part.sum;
-  }
-  table_.scale(to, shape.head_dim, 1 / sum);
 }
 
 void CpuBackend::soft_cap(Tensor x, float cap) {

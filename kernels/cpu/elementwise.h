@@ -108,12 +108,4 @@ inline void rope_halves(float* x, const float* rotations, std::size_t pairs) noe
   for (std::size_t i = 0; i < pairs; ++i) rotate<Isa>(x[i], x[i + pairs], rotations[2 * i], rotations[2 * i + 1]);
 }
 
-template <class Isa>
-inline void to_half(const float* x, std::uint16_t* out, std::size_t n) noexcept {
-  using Floats = vec<float, Isa>;
-  std::size_t i = 0;
-  for (; i + Floats::size <= n; i += Floats::size) store_half(Floats::load_unaligned(x + i), out + i);
-  for (; i < n; ++i) out[i] = half_of<Isa>(x[i]);
-}
-
 }  // namespace carat::cpu

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/encode_k.h"
+#include "kernels/cpu/few_rows.h"
 #include "kernels/cpu/panel.h"
 #include "kernels/cpu/probe.h"
 
@@ -10,6 +11,7 @@ namespace carat::cpu {
 template <class Isa, class Read>
 constexpr void set_float(Table& table, DType dtype) noexcept {
   table.row_products[static_cast<std::size_t>(dtype)] = float_row_products<Isa, Read>;
+  table.few_rows[static_cast<std::size_t>(dtype)] = float_few_rows<Isa, Read>;
   table.dequantize[static_cast<std::size_t>(dtype)] = unpack_floats<Isa, Read>;
   table.unpack_tiles[static_cast<std::size_t>(dtype)] = TilePanels<Isa>::template floats<Read>;
 }
@@ -17,6 +19,7 @@ constexpr void set_float(Table& table, DType dtype) noexcept {
 template <class Isa, class Block>
 constexpr void set_blocks(Table& table, DType dtype) noexcept {
   table.row_products[static_cast<std::size_t>(dtype)] = quantized_row_products<Isa, Block>;
+  table.few_rows[static_cast<std::size_t>(dtype)] = quantized_few_rows<Isa, Block>;
   table.dequantize[static_cast<std::size_t>(dtype)] = unpack_blocks<Isa, Block>;
   table.unpack_tiles[static_cast<std::size_t>(dtype)] = TilePanels<Isa>::template blocks<Block>;
   table.codes[static_cast<std::size_t>(dtype)] = code_format<Isa, Block>();
@@ -76,7 +79,6 @@ constexpr Table make_table(const char* name) noexcept {
   table.scale = scale<Isa>;
   table.rope_adjacent = rope_adjacent<Isa>;
   table.rope_halves = rope_halves<Isa>;
-  table.to_half = to_half<Isa>;
   table.attend = attend<Isa>;
   table.attend_block = attend_block<Isa>;
   set_encoders<Isa>(table);

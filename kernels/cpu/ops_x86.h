@@ -29,6 +29,21 @@ inline xsimd::batch<float, Arch> multiply_add(xsimd::batch<float, Arch> a, xsimd
     return a * b + c;
 }
 
+// out[i] = the sum of x[i], for as many as a register holds (xsimd 8.1 mixes them up in 512-bit registers).
+template <class Arch>
+inline void sums_of(const xsimd::batch<float, Arch>* x, float* out) noexcept {
+  if constexpr (kIs512<Arch>) {
+    using Half = xsimd::batch<float, std::conditional_t<kIs512<Arch>, xsimd::fma3<xsimd::avx2>, Arch>>;
+    Half halves[16];
+    for (std::size_t i = 0; i < 16; ++i)
+      halves[i] = Half(_mm512_castps512_ps256(x[i])) + Half(_mm512_extractf32x8_ps(x[i], 1));
+    xsimd::haddp(halves).store_unaligned(out);
+    xsimd::haddp(halves + 8).store_unaligned(out + 8);
+  } else {
+    xsimd::haddp(x).store_unaligned(out);
+  }
+}
+
 // The float of one half.
 template <class Isa>
 inline float half_value(std::uint16_t half) noexcept {
@@ -69,6 +84,21 @@ inline xsimd::batch<float, Arch> load_bf16(const std::uint16_t* from) noexcept {
   } else {
     const __m128i bits = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
     return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), bits));
+  }
+}
+
+// One register of int32 from as many signed bytes.
+template <class Arch>
+inline xsimd::batch<std::int32_t, Arch> load_bytes(const std::int8_t* from) noexcept {
+  if constexpr (kIs512<Arch>) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  } else if constexpr (kIs256<Arch>) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  } else {
+    std::int32_t four;
+    __builtin_memcpy(&four, from, sizeof four);
+    const __m128i twice = _mm_unpacklo_epi8(_mm_cvtsi32_si128(four), _mm_cvtsi32_si128(four));
+    return _mm_srai_epi32(_mm_unpacklo_epi16(twice, twice), 24);
   }
 }
 

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "kernels/cpu/table.h"
-#include "kernels/half.h"
 #include "kernels/quant/codecs.h"
 
 namespace carat::cpu {
@@ -24,6 +23,12 @@ void row_products(const std::byte* w, std::size_t rows, std::size_t cols, const 
     for (std::size_t i = 0; i < cols; ++i) sum += static_cast<double>(row[i]) * static_cast<double>(x.exact[i]);
     out[r] = static_cast<float>(sum);
   }
+}
+
+template <DType dtype>
+void few_rows(const std::byte* w, std::size_t rows, std::size_t cols, const Activation* x, std::size_t tokens,
+              float* out, std::size_t stride) noexcept {
+  for (std::size_t t = 0; t < tokens; ++t) row_products<dtype>(w, rows, cols, x[t], out + t * stride);
 }
 
 template <DType dtype>
@@ -110,10 +115,6 @@ void rope_halves(float* x, const float* rotations, std::size_t pairs) noexcept {
   for (std::size_t i = 0; i < pairs; ++i) rotate(x[i], x[i + pairs], rotations[2 * i], rotations[2 * i + 1]);
 }
 
-void to_half(const float* x, std::uint16_t* out, std::size_t n) noexcept {
-  for (std::size_t i = 0; i < n; ++i) out[i] = half_from_float(x[i]);
-}
-
 // One query over positions [first, last]: the sum of exp(score - largest) * v, and the softmax it belongs to.
 struct Attended {
   std::vector<double> out;
@@ -123,10 +124,13 @@ Attended attend_one(const CachedHead& c, const float* q, std::size_t first, std:
                     double cap) {
   Attended result{std::vector<double>(c.head_dim)};
   std::vector<double> scores(last + 1 - first);
-  const auto row = [&](const std::uint16_t* cache, std::size_t i) { return cache + (first + i) % c.slots * c.stride; };
+  std::vector<float> row(c.head_dim);
+  const auto load = [&](const CachedRows& rows, std::size_t i) {
+    dequantize_row(rows.dtype, rows.at + (first + i) % c.slots * rows.stride, row.data(), c.head_dim);
+  };
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    for (std::size_t d = 0; d < c.head_dim; ++d)
-      scores[i] += static_cast<double>(q[d]) * static_cast<double>(half_to_float(row(c.k, i)[d]));
+    load(c.k, i);
+    for (std::size_t d = 0; d < c.head_dim; ++d) scores[i] += static_cast<double>(q[d]) * static_cast<double>(row[d]);
     scores[i] *= scale;
     if (cap > 0) scores[i] = cap * std::tanh(scores[i] / cap);
     result.largest = std::max(result.largest, scores[i]);
@@ -134,8 +138,8 @@ Attended attend_one(const CachedHead& c, const float* q, std::size_t first, std:
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const double weight = std::exp(scores[i] - result.largest);
     result.sum += weight;
-    for (std::size_t d = 0; d < c.head_dim; ++d)
-      result.out[d] += weight * static_cast<double>(half_to_float(row(c.v, i)[d]));
+    load(c.v, i);
+    for (std::size_t d = 0; d < c.head_dim; ++d) result.out[d] += weight * static_cast<double>(row[d]);
   }
   return result;
 }
@@ -193,6 +197,7 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
   return {
       .name = "reference",
       .row_products = {row_products<static_cast<DType>(type)>...},
+      .few_rows = {few_rows<static_cast<DType>(type)>...},
       .dequantize = {dequantize<static_cast<DType>(type)>...},
       .unpack_tiles = {},
       .codes = {},
@@ -211,7 +216,6 @@ constexpr Table make_reference(std::index_sequence<type...>) noexcept {
       .scale = scale,
       .rope_adjacent = rope_adjacent,
       .rope_halves = rope_halves,
-      .to_half = to_half,
       .attend = attend,
       .attend_block = attend_block,
       .quantize = {quantize<static_cast<DType>(type)>...},

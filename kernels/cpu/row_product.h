@@ -169,6 +169,18 @@ struct ReadSFP {
   static float value(std::uint8_t code) noexcept { return sfp_to_float(code); }
 };
 
+// The sum of four chains over the first `i` elements of a · b, and of the others: single registers, then elements.
+template <class Isa, class Read>
+[[gnu::always_inline]] inline float finish_float_product(const typename Read::Element* a, const float* b, std::size_t i,
+                                                         std::size_t n, vec<float, Isa> (&sums)[4]) noexcept {
+  constexpr std::size_t kLanes = vec<float, Isa>::size;
+  for (; i + kLanes <= n; i += kLanes)
+    sums[0] = multiply_add(Read::load(a + i), vec<float, Isa>::load_unaligned(b + i), sums[0]);
+  float total = xsimd::hadd((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; i < n; ++i) total += Read::value(a[i]) * b[i];
+  return total;
+}
+
 // a · b over n elements; a in the format of Read.
 template <class Isa, class Read>
 inline float float_product(const typename Read::Element* a, const float* b, std::size_t n) noexcept {
@@ -185,11 +197,7 @@ inline float float_product(const typename Read::Element* a, const float* b, std:
       sums[j + 1] = multiply_add(second, Floats::load_unaligned(b + i + (j + 1) * kLanes), sums[j + 1]);
     }
   }
-  for (; i + kLanes <= n; i += kLanes)
-    sums[0] = multiply_add(Read::load(a + i), Floats::load_unaligned(b + i), sums[0]);
-  float total = xsimd::hadd((sums[0] + sums[1]) + (sums[2] + sums[3]));
-  for (; i < n; ++i) total += Read::value(a[i]) * b[i];
-  return total;
+  return finish_float_product<Isa, Read>(a, b, i, n, sums);
 }
 
 template <class Isa, class Read>

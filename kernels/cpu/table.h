@@ -23,6 +23,8 @@ struct Activation {
   const float* half_sum = nullptr;  // [cols / 16], likewise
 };
 
+inline constexpr std::size_t kFewTokens = 16;  // of few_rows, at most
+
 // Weights times many tokens goes by panels: a slab of rows is unpacked once, to integers or to f32, a slice of the
 // depth at a time, and multiplied with all tokens. The slab and the slice fit the second-level cache together.
 inline constexpr std::size_t kPanelRows = 48;     // rows of a slab in floating point or on tiles
@@ -77,11 +79,17 @@ struct GatedPanel {
 // The unpacked slab, and two sets of running sums of [kSlabRows, kSumStride].
 inline constexpr std::size_t kPanelScratch = kPanelRows * kPanelDepth + 2 * kSlabRows * kSumStride;
 
-// The cached keys and values of one head, halves, in a ring of `slots` rows `stride` elements apart.
+// One head of the rows of a cache: `bytes` of each, `stride` bytes apart; f32, f16, bf16 or q8_0.
+struct CachedRows {
+  const std::byte* at = nullptr;
+  std::size_t bytes = 0, stride = 0;
+  DType dtype = DType::f16;
+};
+
+// The cached keys and values of one head, in a ring of `slots` rows.
 struct CachedHead {
-  const std::uint16_t* k = nullptr;
-  const std::uint16_t* v = nullptr;
-  std::size_t stride = 0, slots = 0;
+  CachedRows k, v;
+  std::size_t slots = 0;
   std::size_t head_dim = 0;
 };
 
@@ -147,6 +155,10 @@ struct Table {
   // Rows of weights times one token: out[r] = w[r] · x.
   void (*row_products[kDTypeCount])(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
                                     float* out) noexcept;
+  // The same times up to kFewTokens tokens, each weight read once: out[t * stride + r] = w[r] · x[t], with the very
+  // bits that row_products gives each token alone.
+  void (*few_rows[kDTypeCount])(const std::byte* w, std::size_t rows, std::size_t cols, const Activation* x,
+                                std::size_t tokens, float* out, std::size_t stride) noexcept;
   UnpackFloats dequantize[kDTypeCount];
   UnpackTiles unpack_tiles[kDTypeCount];  // null but for AMX
   CodeFormat codes[kDTypeCount];          // null for weights in floating point and where tiles are faster
@@ -173,7 +185,6 @@ struct Table {
   // Rotates one head; rotations are `pairs` pairs (cos, sin).
   void (*rope_adjacent)(float* x, const float* rotations, std::size_t pairs) noexcept;
   void (*rope_halves)(float* x, const float* rotations, std::size_t pairs) noexcept;
-  void (*to_half)(const float* x, std::uint16_t* out, std::size_t n) noexcept;
   void (*attend)(const Attention&) noexcept;
   void (*attend_block)(const BlockAttention&) noexcept;
 

@@ -44,9 +44,9 @@ Distance distance(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 std::vector<float> logits_of(const ModelFile& file, std::string_view isa, std::size_t batch,
-                             const std::vector<TokenId>& ids) {
+                             const std::vector<TokenId>& ids, const CacheTypes& cache = {}) {
   const Model model = load_model(file, make_cpu_backend({2, std::string(isa)}));
-  Session session(model, {ids.size(), batch});
+  Session session(model, {ids.size(), batch, cache});
   std::vector<float> all;
   session.feed(
       ids, 0, [&](std::size_t, std::span<const float> logits) { all.insert(all.end(), logits.begin(), logits.end()); });
@@ -106,6 +106,23 @@ TEST_CASE("golden logits: a prompt cut into batches gives the same, to rounding"
       for (const std::size_t batch : {1, 7, 32}) {
         INFO(path.filename() << " " << isa << " batch " << batch);
         CHECK(distance(logits_of(file, isa, batch, ids), whole).worst < rounding);
+      }
+    }
+  }
+}
+
+TEST_CASE("golden logits: a cache of q8_0 or bf16 moves them by less than 0.1", "[golden]") {
+  CARAT_NEEDS_FIXTURES();
+  for (const fs::path& path : models()) {
+    const ModelFile file = open_model_file(path);
+    if (read_config(file).head_dim % 32 != 0) continue;
+    const std::vector<TokenId> ids = read_ids(path.parent_path() / "tokens.txt");
+    for (const std::string_view isa : usable_isas()) {
+      if (isa == "reference") continue;  // slow
+      const std::vector<float> with_halves = logits_of(file, isa, 512, ids);
+      for (const DType type : {DType::q8_0, DType::bf16}) {
+        INFO(path.filename() << " " << isa << " " << info(type).name);
+        CHECK(distance(logits_of(file, isa, 512, ids, {type, type}), with_halves).worst < 0.1);
       }
     }
   }

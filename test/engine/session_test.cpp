@@ -1,7 +1,9 @@
 #include "engine/session.h"
 
 #include <catch2/catch.hpp>
+#include <map>
 
+#include "engine/error.h"
 #include "engine/generate.h"
 #include "engine/perplexity.h"
 #include "test/support/tiny_model.h"
@@ -129,6 +131,68 @@ TEST_CASE("a windowed layer keeps its window and a batch, whatever the context",
   const std::size_t row = 2 * 2 * shape.kv_heads * shape.head_dim;  // bytes of keys and values of a position
   const Session session(tiny.model, {100000, 16});
   CHECK(session.cache_bytes() == (100000 + shape.window + 16) * row);  // one layer of each kind
+}
+
+TEST_CASE("a cache of each type keeps the logits within its rounding, on every instruction set", "[session]") {
+  TinyShape shape = shape_of("gemma3");
+  shape.head_dim = 32;
+  const auto ids = some_ids(40);
+  const auto logits_with = [&](const CacheTypes& types, std::string_view isa, std::size_t batch) {
+    const TinyModel tiny(shape, {2, std::string(isa)});
+    Session session(tiny.model, {64, batch, types});
+    return logits_after(session, ids);
+  };
+  const std::vector<float> exact = logits_with({DType::f32, DType::f32}, "reference", 40);
+  // Logits are about 1 in size; the bounds are thrice what was measured.
+  const std::map<DType, float> bounds = {
+      {DType::f32, 2e-3f}, {DType::f16, 5e-3f}, {DType::q8_0, 0.08f}, {DType::bf16, 0.06f}};
+  for (const auto& [k, k_bound] : bounds)
+    for (const auto& [v, v_bound] : bounds)
+      for (const std::string_view isa : usable_isas())
+        for (const std::size_t batch : {1, 40}) {
+          INFO(info(k).name << " " << info(v).name << " " << isa << " batch " << batch);
+          CHECK(distance(logits_with({k, v}, isa, batch), exact) < k_bound + v_bound);
+        }
+}
+
+TEST_CASE("a cache is as large as its types say", "[session]") {
+  TinyShape shape;
+  shape.head_dim = 32;
+  const TinyModel tiny(shape);
+  const std::size_t elements = 100 * shape.layers * shape.kv_heads * shape.head_dim;
+  const auto bytes = [&](DType k, DType v) { return Session(tiny.model, {100, 16, {k, v}}).cache_bytes(); };
+  CHECK(bytes(DType::f16, DType::f16) == 4 * elements);
+  CHECK(bytes(DType::f32, DType::bf16) == 6 * elements);
+  CHECK(bytes(DType::q8_0, DType::q8_0) == 2 * elements * 34 / 32);
+}
+
+TEST_CASE("a cache of a type that has no kernels, or that does not fit the heads, is refused", "[session]") {
+  const TinyModel tiny;  // heads of 16
+  CHECK_THROWS_AS(Session(tiny.model, {64, 16, {DType::q4_0, DType::f16}}), Unsupported);
+  CHECK_THROWS_WITH(Session(tiny.model, {64, 16, {DType::f16, DType::q8_0}}),
+                    Catch::Contains("multiple of 32") && Catch::Contains("16"));
+}
+
+TEST_CASE("rows of few at a time have the bytes of rows fed one by one", "[session]") {
+  const std::string family = GENERATE(from_range(kFamilies));
+  const DType dtype = GENERATE(DType::f16, DType::q4_0);
+  TinyShape shape = shape_of(family);
+  shape.dtype = dtype;
+  const auto ids = some_ids(60);
+  for (const std::string_view isa : usable_isas()) {
+    const TinyModel tiny(shape, {2, std::string(isa)});
+    Session one(tiny.model, {64, 32}), few(tiny.model, {64, 32});
+    one.feed(std::span(ids).first(20));
+    few.feed(std::span(ids).first(20));
+    std::size_t at = 20;
+    for (const std::size_t count : {2, 1, 7, 16, 3}) {
+      REQUIRE(few.feed_few(std::span(ids).subspan(at, count)));
+      for (std::size_t i = 0; i < count; ++i, ++at) {
+        INFO(family << " " << info(dtype).name << " " << isa << " row " << i << " of " << count);
+        CHECK(distance(few.logits_after(i), one.feed({&ids[at], 1})) == 0);
+      }
+    }
+  }
 }
 
 TEST_CASE("a session that was asked to stop has the position of its last whole batch and can go on", "[session]") {

@@ -81,6 +81,36 @@ TEST_CASE("row products agree with the reference for every type, on every instru
   }
 }
 
+TEST_CASE("a few tokens at once get the bits that each gets alone", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  const std::size_t tokens = GENERATE(2, 3, 16), rows = GENERATE(1, 4, 7);
+  for (const DTypeInfo& type : kDTypes) {
+    for (const std::size_t blocks : {1, 3, 8, 17, 36}) {
+      const std::size_t cols = type.block == 1 ? 61 * blocks + 3 : blocks * type.block;
+      const auto w = random_weights(type.id, rows, cols, 29);
+      std::vector<std::vector<float>> x;
+      std::vector<QuantisedRow> quantised;
+      std::vector<cpu::Activation> views;
+      for (unsigned t = 0; t < tokens; ++t) {
+        x.push_back(random_floats(cols, t, 2));
+        quantised.push_back(quantise(*isa, x.back()));
+      }
+      for (std::size_t t = 0; t < tokens; ++t) {
+        views.push_back(quantised[t].view);
+        views[t].exact = x[t].data();
+      }
+      const auto index = static_cast<std::size_t>(type.id);
+      std::vector<float> found(tokens * (rows + 2)), alone(rows);
+      isa->few_rows[index](w.data(), rows, cols, views.data(), tokens, found.data(), rows + 2);
+      INFO(isa->name << " " << type.name << " " << cols << " columns " << rows << " rows " << tokens << " tokens");
+      for (std::size_t t = 0; t < tokens; ++t) {
+        isa->row_products[index](w.data(), rows, cols, views[t], alone.data());
+        CHECK(std::equal(alone.begin(), alone.end(), found.begin() + static_cast<std::ptrdiff_t>(t * (rows + 2))));
+      }
+    }
+  }
+}
+
 TEST_CASE("unpacked weights are bit for bit those of the codec", "[isa]") {
   const Table* isa = GENERATE(from_range(fast_tables()));
   for (const DTypeInfo& type : kDTypes) {
@@ -259,23 +289,25 @@ TEST_CASE("halves are rounded as the codec rounds them", "[isa]") {
   const Table* isa = GENERATE(from_range(fast_tables()));
   std::vector<float> x = random_floats(77, 47, 1000);
   for (const float special : {0.0f, -0.0f, 65504.0f, 65520.0f, 1e-8f, 6e-8f, 2049.0f, 2051.0f}) x.push_back(special);
-  std::vector<std::uint16_t> found(x.size()), expected(x.size());
-  isa->to_half(x.data(), found.data(), x.size());
-  cpu::kReference.to_half(x.data(), expected.data(), x.size());
+  constexpr auto kF16 = static_cast<std::size_t>(DType::f16);
+  std::vector<std::byte> found(2 * x.size()), expected(2 * x.size());
+  isa->quantize[kF16](x.data(), found.data(), x.size());
+  cpu::kReference.quantize[kF16](x.data(), expected.data(), x.size());
   CHECK(found == expected);
 }
 
 namespace {
 
-// A cached head of random keys and values, in a ring of 150 rows.
+// A cached head of random keys and values, in a ring of 150 rows, each with room for two heads.
 struct RandomCache {
-  std::vector<std::uint16_t> k, v;
+  std::vector<std::byte> k, v;
   cpu::CachedHead head;
-  explicit RandomCache(std::size_t head_dim) : k(150 * 2 * head_dim), v(k.size()) {
-    const std::vector<float> keys = random_floats(k.size(), 2), values = random_floats(v.size(), 3);
-    cpu::kReference.to_half(keys.data(), k.data(), k.size());
-    cpu::kReference.to_half(values.data(), v.data(), v.size());
-    head = {k.data(), v.data(), 2 * head_dim, 150, head_dim};
+  explicit RandomCache(std::size_t head_dim, DType k_type = DType::f16, DType v_type = DType::f16)
+      : k(random_weights(k_type, 150, 2 * head_dim, 2)), v(random_weights(v_type, 150, 2 * head_dim, 3)) {
+    const auto rows = [&](const std::vector<std::byte>& from, DType type) {
+      return cpu::CachedRows{from.data(), row_bytes(type, head_dim), row_bytes(type, 2 * head_dim), type};
+    };
+    head = {rows(k, k_type), rows(v, v_type), 150, head_dim};
   }
 };
 
@@ -291,7 +323,7 @@ TEST_CASE("attention of one token agrees with the reference over rings, caps and
   const Table* isa = GENERATE(from_range(fast_tables()));
   const std::size_t head_dim = GENERATE(8, 24, 64, 80, 256), last = GENERATE(0, 1, 63, 64, 200);
   const float cap = GENERATE(0.0f, 5.0f);
-  const std::size_t queries = 3;
+  const std::size_t queries = GENERATE(1, 3, 7);
   const RandomCache cache(head_dim);
   const std::vector<float> q = random_floats(queries * head_dim, 1, 2);
   const auto attend = [&](const Table& table) {
@@ -327,6 +359,33 @@ TEST_CASE("attention of a block of tokens agrees with the reference over windows
   };
   INFO(isa->name << " head " << head_dim << " position " << position << " window " << window);
   check_close(attend(*isa), attend(cpu::kReference));
+}
+
+TEST_CASE("attention reads keys and values of every type that a cache is kept in", "[isa]") {
+  const Table* isa = GENERATE(from_range(fast_tables()));
+  const DType k = GENERATE(DType::f16, DType::bf16, DType::q8_0, DType::f32);
+  const DType v = GENERATE(DType::f16, DType::bf16, DType::q8_0, DType::f32);
+  const std::size_t head_dim = GENERATE(32, 96), queries = 2, tokens = 20, last = 99;
+  const RandomCache cache(head_dim, k, v);
+  const std::vector<float> q = random_floats(tokens * queries * head_dim, 1, 2);
+  const auto one = [&](const Table& table) {
+    std::vector<float> out(queries * head_dim);
+    std::vector<cpu::RunningSoftmax> softmax(queries);
+    table.attend({cache.head, q.data(), queries, 0, last, 0.3f, 0, out.data(), softmax.data()});
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] /= softmax[i / head_dim].sum;
+    return out;
+  };
+  const auto block = [&](const Table& table) {
+    std::vector<float> out(q.size());
+    cpu::AlignedFloats scratch;
+    scratch.grow(cpu::attention_scratch(head_dim));
+    table.attend_block(
+        {cache.head, q.data(), queries * head_dim, tokens, queries, last - 30, 0, 0.3f, 0, out.data(), scratch.data()});
+    return out;
+  };
+  INFO(isa->name << " " << info(k).name << " " << info(v).name << " head " << head_dim);
+  check_close(one(*isa), one(cpu::kReference));
+  check_close(block(*isa), block(cpu::kReference));
 }
 
 TEST_CASE("an instruction set is found by its name, and only if the machine has it", "[isa]") {

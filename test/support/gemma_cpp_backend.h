@@ -30,6 +30,8 @@ class GemmaCppBackend final : public Backend {
     return rounded;
   }
   Tensor make(DType dtype, std::size_t rows, std::size_t cols) override { return cpu_->make(dtype, rows, cols); }
+  void reserve(const FewRowsShape& shape) override { cpu_->reserve(shape); }
+  void gather(Tensor out, const Tensor& x, std::span<const std::size_t> rows) override { cpu_->gather(out, x, rows); }
   void read(std::span<float> out, const Tensor& x) override { cpu_->read(out, x); }
   void embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) override {
     // Looked up as the file has it: only the logits' product rounds this table.
@@ -41,25 +43,25 @@ class GemmaCppBackend final : public Backend {
   void rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float eps) override {
     cpu_->rms_norm(out, x, gain, eps);
   }
-  void matmul(const Tensor& x, std::initializer_list<Product> products) override {
+  void matmul(const Tensor& x, std::size_t few, std::initializer_list<Product> products) override {
     Tensor rounded = x;
     std::vector<float> values(floats(x), floats(x) + x.rows * x.cols);
     for (float& value : values) value = bf16_to_float(bf16_from_float(value));
     rounded.where = values.data();
-    cpu_->matmul(rounded, products);
+    cpu_->matmul(rounded, few, products);
   }
   void add(Tensor x, const Tensor& y) override { cpu_->add(x, y); }
-  void feed_forward(Tensor out, const Tensor& x, const FeedForward& f) override {
+  void feed_forward(Tensor out, const Tensor& x, std::size_t few, const FeedForward& f) override {
     std::vector<float> gate(x.rows * f.w_gate.rows), up(gate.size());
     const Tensor hidden{DType::f32, x.rows, f.w_gate.rows, gate.data()};
     Tensor other = hidden;
     other.where = up.data();
-    matmul(x, {{hidden, f.w_gate}, {other, f.w_up}});
+    matmul(x, few, {{hidden, f.w_gate}, {other, f.w_up}});
     for (std::size_t i = 0; i < gate.size(); ++i) {  // Gemma has no other activation
       const float u = 0.7978845608f * gate[i] * (1 + 0.044715f * gate[i] * gate[i]);
       gate[i] *= 0.5f * (1 + std::tanh(u)) * up[i];
     }
-    matmul(hidden, {{out, f.w_down}});
+    matmul(hidden, few, {{out, f.w_down}});
   }
   void rotations(Tensor out, const Tensor& frequencies, const Rows& rows) override {
     cpu_->rotations(out, frequencies, rows);

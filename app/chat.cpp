@@ -38,6 +38,7 @@ struct ChatOptions {
   std::int64_t tokens = -1;  // of an answer; -1: as many as there is room for
   ContextFlags context;
   SamplingFlags sampling;
+  LookupFlags lookup;
   std::vector<std::string> stops;
   BackendFlags backend;
   bool stats = false;
@@ -51,15 +52,18 @@ class Conversation {
       : model_(model),
         frame_(options.frame.choose(model)),
         system_(options.frame.system_text()),
-        session_(model.model, {options.context.positions(model.model.config), options.context.batch}),
+        session_(model.model,
+                 {options.context.positions(model.model.config), options.context.batch, options.context.cache}),
         sampler_(sampling_options(options.sampling, model, session_.context()), model.model.config.vocabulary),
+        lookup_(options.lookup.make(session_.context())),
         reply_{options.tokens < 0 ? session_.context() : static_cast<std::size_t>(options.tokens),
-               frame_.stops(*model.tokenizer), options.stops, frame_.name() != "raw"} {}
+               frame_.stops(*model.tokenizer), options.stops, frame_.name() != "raw", lookup_ ? &*lookup_ : nullptr} {}
 
   void clear() {
     ids_.clear();
     session_.rewind(0);
     sampler_.forget();
+    if (lookup_) lookup_->rewind(0);
   }
 
   std::uint64_t seed() const { return sampler_.options().seed; }
@@ -76,6 +80,7 @@ class Conversation {
   std::string system_;
   Session session_;
   Sampler sampler_;
+  std::optional<Lookup> lookup_;
   ReplyOptions reply_;
   std::vector<TokenId> ids_;
 };
@@ -109,6 +114,10 @@ void Conversation::answer(const std::string& text, Sink& sink, const std::stop_t
   }
   if (ids_.size() == session_.position()) return;  // nothing said, to a model that begins no text by itself
   for (const TokenId id : added) sampler_.note(id);
+  if (lookup_) {
+    lookup_->rewind(before);  // the last token of an answer may have been noted, or not
+    for (std::size_t i = lookup_->size(); i < ids_.size(); ++i) lookup_->note(ids_[i]);
+  }
   const auto logits = read_prompt(session_, std::span(ids_).subspan(session_.position()), sink, stop);
   if (logits.empty()) {
     say("[interrupted: nothing was said]");
@@ -242,6 +251,7 @@ Command add_chat(CLI::App& app) {
               std::numeric_limits<std::int32_t>::max(), "tokens of an answer at most; -1: no limit (default)");
   o->context.add_to(app);
   o->sampling.add_to(app);
+  o->lookup.add_to(app);
   add_stop_texts(app, o->stops);
   o->backend.add_to(app);
   add_switch(app, "--stats", o->stats, "say how fast each answer was")->group(kMore);

@@ -16,6 +16,8 @@ namespace {
 constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"-sys", "--system"},
     {"-sysf", "--system-file"},
+    {"-ctk", "--cache-type-k"},
+    {"-ctv", "--cache-type-v"},
 });
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_min() > 0; }

@@ -54,7 +54,7 @@ Reply write_reply(Session& session, Sampler& sampler, std::span<const float> log
     return !stop_text.found();
   };
   const StopReason reason =
-      generate(session, sampler, logits, {options.max_tokens, options.end_tokens}, on_token, stop);
+      generate(session, sampler, logits, {options.max_tokens, options.end_tokens}, on_token, stop, options.lookup);
 
   if (!stop_text.found()) {
     std::string rest = stop_text.push(decoder.flush());

@@ -15,7 +15,8 @@ struct ReplyOptions {
   std::size_t max_tokens = 0;
   std::vector<TokenId> end_tokens;
   std::vector<std::string> stop_texts;
-  bool begins_text = true;  // not: the answer goes on with the last word of the prompt
+  bool begins_text = true;   // not: the answer goes on with the last word of the prompt
+  Lookup* lookup = nullptr;  // knows the prompt; may be absent
 };
 
 struct Reply {

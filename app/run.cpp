@@ -28,6 +28,7 @@ struct RunOptions {
   std::optional<std::int64_t> tokens;  // -1: as many as the context has room for
   ContextFlags context;
   SamplingFlags sampling;
+  LookupFlags lookup;
   std::vector<std::string> stops;
   BackendFlags backend;
   bool newline = true;
@@ -75,16 +76,19 @@ int run(const RunOptions& o, Call& call) {
   check_fits(prompt.size(), context, model.model.config);
   const std::int64_t tokens = o.tokens.value_or(kDefaultTokens);
   const std::size_t max_tokens = tokens < 0 ? context : static_cast<std::size_t>(tokens);
-  Session session(model.model, {std::min(context, prompt.size() + max_tokens), o.context.batch});
+  Session session(model.model, {std::min(context, prompt.size() + max_tokens), o.context.batch, o.context.cache});
   Sampler sampler(sampling_options(o.sampling, model, context), model.model.config.vocabulary);
   for (const TokenId id : prompt) sampler.note(id);
+  std::optional<Lookup> lookup = o.lookup.make(session.context());
+  if (lookup) std::ranges::for_each(prompt, [&](TokenId id) { lookup->note(id); });
 
   Interrupt::Watch watch(call.interrupt);
   TextSink sink({.final_newline = o.newline, .stats = o.stats && !o.log.quiet, .seed = sampler.options().seed});
   const auto logits = read_prompt(session, prompt, sink, watch.token());
   if (!logits.empty()) {
     const bool begins_text = frame.name() != "raw" || text.empty();
-    const ReplyOptions options = {max_tokens, frame.stops(*model.tokenizer), o.stops, begins_text};
+    const ReplyOptions options = {max_tokens, frame.stops(*model.tokenizer), o.stops, begins_text,
+                                  lookup ? &*lookup : nullptr};
     const Reply reply = write_reply(session, sampler, logits, *model.tokenizer, options, sink, watch.token());
     note_end(o, reply.reason, context);
   }
@@ -103,6 +107,7 @@ Command add_run(CLI::App& app) {
               std::numeric_limits<std::int32_t>::max(), "tokens to write at most; -1: no limit (default: 2048)");
   o->context.add_to(app);
   o->sampling.add_to(app);
+  o->lookup.add_to(app);
   add_stop_texts(app, o->stops);
   o->backend.add_to(app);
   add_switch(app, "--newline", o->newline, "end the answer with a line feed (default: on)")->group(kMore);

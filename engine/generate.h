@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <concepts>
 
+#include "engine/lookup.h"
 #include "engine/sampler.h"
 #include "engine/session.h"
 
@@ -22,17 +23,19 @@ struct Limits {
 
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
 // and then into the session; an end token goes to neither, and the last token of a reply that was cut short is not fed.
+// With a `lookup`, which knows the text so far, the session reads ahead where it can; the tokens are the same.
 template <std::predicate<TokenId> OnToken>
 StopReason generate(Session& session, Sampler& sampler, std::span<const float> logits, const Limits& limits,
-                    OnToken on_token, const std::stop_token& stop = {}) {
+                    OnToken on_token, const std::stop_token& stop = {}, Lookup* lookup = nullptr) {
+  LookAhead ahead(session, lookup);
   for (std::size_t n = 0; n < limits.max_tokens; ++n) {
     const TokenId token = sampler.pick(logits);
     if (std::ranges::find(limits.end_tokens, token) != limits.end_tokens.end()) return StopReason::end_token;
     if (!on_token(token)) return StopReason::cancelled;
     if (n + 1 == limits.max_tokens) break;
-    if (session.room() == 0) return StopReason::context_full;
+    if (ahead.room() == 0) return StopReason::context_full;
     sampler.note(token);
-    logits = session.feed({&token, 1}, stop);
+    logits = ahead.feed(token, limits.max_tokens - n - 2, stop);
     if (logits.empty()) return StopReason::cancelled;
   }
   return StopReason::token_limit;

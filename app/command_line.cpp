@@ -22,6 +22,8 @@ constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string
     {"-fa", "--flash-attn"},
     {"-oe", "--output-err"},
     {"-jf", "--json-schema-file"},
+    {"-ctk", "--cache-type-k"},
+    {"-ctv", "--cache-type-v"},
 });
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_min() > 0; }

@@ -17,6 +17,21 @@ constexpr std::size_t kDefaultContext = 32768;  // at most, unless more is asked
 constexpr std::int64_t kMaxContext = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxBatch = std::int64_t{1} << 16;
 
+void add_cache_type(CLI::App& app, const std::string& name, DType& type, const std::string& what) {
+  const auto find = [](const std::string& given) {
+    return std::ranges::find(kCacheTypes, given, [](DType known) { return info(known).name; });
+  };
+  const auto take = [&type, find](const CLI::results_t& names) {
+    type = *find(names.back());
+    return true;
+  };
+  const auto check = [find](std::string& given) {
+    const bool known = find(given) != kCacheTypes.end();
+    return known ? std::string() : "'" + given + "' is no type of a cache; f16, bf16, q8_0 and f32 are";
+  };
+  app.add_option(name, take, what)->type_name("TYPE")->group(kMore)->check(CLI::Validator(check, ""));
+}
+
 bool names_model(const std::string& word) {
   // A missing model is for the loader to report.
   return std::filesystem::exists(word) || word.ends_with(".gguf") || word.ends_with(".sbs");
@@ -76,6 +91,8 @@ void ContextFlags::add_to(CLI::App& app) {
   add_integer(app, "-b,--batch-size,--prefill-tbatch", batch, 1, kMaxBatch,
               "tokens of a prompt to read at a time (default: 512)")
       ->group(kMore);
+  add_cache_type(app, "--cache-type-k", cache.k, "keep keys in f16, bf16, q8_0 or f32 (default: f16) [-ctk]");
+  add_cache_type(app, "--cache-type-v", cache.v, "keep values in f16, bf16, q8_0 or f32 (default: f16) [-ctv]");
 }
 
 std::size_t ContextFlags::positions(const ModelConfig& config) const {
@@ -84,6 +101,19 @@ std::size_t ContextFlags::positions(const ModelConfig& config) const {
              std::to_string(context));
   }
   return context > 0 ? context : std::min(config.context, kDefaultContext);
+}
+
+void LookupFlags::add_to(CLI::App& app) {
+  add_switch(app, "--lookup", lookup, "look up in the text how it goes on: faster where it repeats itself")
+      ->group(kMore);
+  add_integer(app, "--draft-max", max_draft, 1, static_cast<std::int64_t>(kFewRows - 1),
+              "tokens that --lookup may run ahead (default: 8)")
+      ->group(kMore);
+}
+
+std::optional<Lookup> LookupFlags::make(std::size_t context) const {
+  if (!lookup) return std::nullopt;
+  return Lookup(context, max_draft);
 }
 
 void add_stop_texts(CLI::App& app, std::vector<std::string>& texts) {

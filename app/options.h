@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/model_config.h"
+#include "engine/kv_cache.h"
+#include "engine/lookup.h"
 #include "kernels/backend.h"
 
 namespace CLI {
@@ -35,11 +36,22 @@ struct BackendFlags {
 struct ContextFlags {
   std::size_t context = 0;  // 0: of the model's choice
   std::size_t batch = 512;
+  CacheTypes cache;
 
   void add_to(CLI::App&);
 
   // Positions to make room for. Notes a context beyond what the model was trained for.
   std::size_t positions(const ModelConfig& config) const;
+};
+
+struct LookupFlags {
+  bool lookup = false;
+  std::size_t max_draft = 8;
+
+  void add_to(CLI::App&);
+
+  // None where the flag says so.
+  std::optional<Lookup> make(std::size_t context) const;
 };
 
 // --stop: texts that end an answer.

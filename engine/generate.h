@@ -4,6 +4,7 @@
 #include <concepts>
 #include <vector>
 
+#include "engine/lookup.h"
 #include "engine/sampler.h"
 #include "engine/session.h"
 #include "engine/token_filter.h"
@@ -11,11 +12,11 @@
 namespace carat {
 
 enum class StopReason : std::uint8_t {
-  end_token,     // the model said it is done
+  end_token,     // the model said it is done, or Limits::filter did
   token_limit,   // Limits::max_tokens
   context_full,  // no room for another token
+  filtered,      // no token is left by Limits::filter
   cancelled,     // on_token said so, or the stop token
-  filtered,      // the filter left no token
 };
 
 struct Limits {
@@ -27,9 +28,11 @@ struct Limits {
 
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
 // and then into the session; an end token goes to neither, and the last token of a reply that was cut short is not fed.
+// With a `lookup`, which knows the text so far, the session reads ahead where it can; the tokens are the same.
 template <std::predicate<TokenId> OnToken>
 StopReason generate(Session& session, Sampler& sampler, std::span<const float> logits, const Limits& limits,
-                    OnToken on_token, const std::stop_token& stop = {}) {
+                    OnToken on_token, const std::stop_token& stop = {}, Lookup* lookup = nullptr) {
+  LookAhead ahead(session, lookup);
   std::vector<float> allowed;
   for (std::size_t n = 0; n < limits.max_tokens; ++n) {
     if (limits.filter != nullptr) {
@@ -47,9 +50,9 @@ StopReason generate(Session& session, Sampler& sampler, std::span<const float> l
     if (limits.filter != nullptr) limits.filter->accept(token);
     if (!on_token(token)) return StopReason::cancelled;
     if (n + 1 == limits.max_tokens) break;
-    if (session.room() == 0) return StopReason::context_full;
+    if (ahead.room() == 0) return StopReason::context_full;
     sampler.note(token);
-    logits = session.feed({&token, 1}, stop);
+    logits = ahead.feed(token, limits.max_tokens - n - 2, stop);
     if (logits.empty()) return StopReason::cancelled;
   }
   return StopReason::token_limit;

@@ -32,7 +32,7 @@ class Mistakes(cli.Case):
     def test_values_out_of_range(self):
         for flag, value in (("--temp", "nan"), ("--temp", "-1"), ("--temp", "hot"), ("--top-p", "1.5"), ("-t", "0"),
                             ("-t", "100000"), ("-b", "0"), ("-n", "-2"), ("-c", "-1"), ("-c", "1e9"), ("-s", "-2"),
-                            ("--repeat-penalty", "0"), ("--stop", ""), ("--stats=maybe", None), ("-n", "")):
+                            ("--repeat-penalty", "0"), ("--stop", ""), ("-ctk", "q4_0"), ("--cache-type-v", "f64"), ("--draft-max", "16"), ("--stats=maybe", None), ("-n", "")):
             with self.subTest(flag=flag, value=value):
                 arguments = [flag] if value is None else [flag, value]
                 self.assert_fails(cli.carat("run", "-p", "x", *arguments), 2)

@@ -1,0 +1,72 @@
+// Prompt lookup: how a text may go on is looked up in the text itself, and checked in one step with what is written.
+#pragma once
+#include <array>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "engine/session.h"
+
+namespace carat {
+
+// The text so far, and drafts of how it goes on: what followed the last time that the latest tokens stood there
+// (Saxena, 2023; Leviathan et al., 2023). A draft that fails costs time: only as many are made as their success pays
+// for.
+class Lookup {
+ public:
+  // `context`: tokens of text there is room for; `max_draft`: tokens of a draft, at most.
+  Lookup(std::size_t context, std::size_t max_draft);
+
+  // The next token of the text, read or written.
+  void note(TokenId token);
+  std::size_t size() const { return text_.size(); }
+  // Forgets what lies behind `position`.
+  void rewind(std::size_t position) { text_.resize(std::min(position, text_.size())); }
+
+  // A draft of up to `limit` tokens; empty where the text holds none or they have not been paying. Valid until the
+  // next.
+  std::span<const TokenId> draft(std::size_t limit);
+  // How many tokens of the last draft came true.
+  void came_true(std::size_t count);
+
+ private:
+  static constexpr std::size_t kKey = 3;  // tokens that must agree
+  static constexpr std::size_t kBuckets = 1 << 14;
+  std::size_t bucket() const;         // of the last kKey tokens
+  std::size_t longest_match() const;  // where the text went on from there; 0 = nowhere
+  std::size_t affordable(std::size_t limit) const;
+
+  std::size_t context_, max_draft_;
+  std::vector<TokenId> text_;
+  std::vector<std::uint32_t> latest_;   // [kBuckets]: the last position that followed such tokens; 0 = none
+  std::vector<std::uint32_t> earlier_;  // [context]: of each position, the one before it in its bucket
+  std::vector<TokenId> draft_;
+  std::size_t length_;  // of the next draft
+  double credit_;       // decode steps that drafts may still waste
+};
+
+// Feeds a session token by token, ahead of the text where a draft is to be had. What it returns, and what the session
+// holds when it is gone, is as if each token had been fed when it came.
+class LookAhead {
+ public:
+  // Without a lookup, nothing is drafted.
+  LookAhead(Session& session, Lookup* lookup) : session_(session), lookup_(lookup) {}
+  ~LookAhead() { settle(); }
+  LookAhead(const LookAhead&) = delete;
+  LookAhead& operator=(const LookAhead&) = delete;
+
+  // The logits after `token`; empty when stopped. `more`: tokens that may yet be fed behind it, at most.
+  std::span<const float> feed(TokenId token, std::size_t more, const std::stop_token& stop);
+  std::size_t room() const { return session_.room() + drafted_ - right_; }
+
+ private:
+  void settle();
+
+  Session& session_;
+  Lookup* lookup_;
+  std::array<TokenId, kFewRows> ids_{};  // one token of the text, then the draft
+  std::size_t drafted_ = 0;              // tokens of the draft, all of them fed
+  std::size_t right_ = 0;                // of these, those that came true so far
+};
+
+}  // namespace carat

@@ -142,6 +142,7 @@ template <class Isa, std::size_t rows, std::size_t columns>
 inline void multiply_codes(const CodeSlab& w, const CodeTile& x, std::size_t blocks, float* sums, bool first) noexcept {
   using Floats = vec<float, Isa>;
   using Ints = vec<std::int32_t, Isa>;
+  using Register = IntRegister<Isa>;
   constexpr std::size_t kLanes = Floats::size, kTile = kPackedTokens<Isa>;
   Floats sum[rows][columns];
 #pragma GCC unroll 12
@@ -150,22 +151,26 @@ inline void multiply_codes(const CodeSlab& w, const CodeTile& x, std::size_t blo
     for (std::size_t c = 0; c < columns; ++c)
       sum[r][c] = first ? Floats(0.0f) : Floats::load_unaligned(sums + r * kSumStride + c * kLanes);
   for (std::size_t b = 0; b < blocks; ++b) {
-    Ints products[rows][columns];
+    Register products[rows][columns];
 #pragma GCC unroll 12
     for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 4
       for (std::size_t c = 0; c < columns; ++c) products[r][c] = Ints(0);
+    const std::int16_t* codes = w.codes + b * kGroup;
+    const std::int32_t* tokens = x.pairs + b * kGroup / 2 * kTile;
+    for (int four = 0; four < 4; ++four, codes += 8, tokens += 4 * kTile) {
 #pragma GCC unroll 4
-    for (std::size_t k = 0; k < kGroup / 2; ++k) {
-      Ints pairs[columns];
+      for (std::size_t k = 0; k < 4; ++k) {
+        Register pairs[columns];
 #pragma GCC unroll 4
-      for (std::size_t c = 0; c < columns; ++c)
-        pairs[c] = Ints::load_unaligned(x.pairs + (b * kGroup / 2 + k) * kTile + c * kLanes);
+        for (std::size_t c = 0; c < columns; ++c)
+          pairs[c] = kept<Isa>(Ints::load_unaligned(tokens + k * kTile + c * kLanes));
 #pragma GCC unroll 12
-      for (std::size_t r = 0; r < rows; ++r) {
-        const auto weight = pair_everywhere<typename Isa::wide>(w.codes + r * kCodeStride + b * kGroup + 2 * k);
+        for (std::size_t r = 0; r < rows; ++r) {
+          const Register weight = pair_everywhere<typename Isa::wide>(codes + r * kCodeStride + 2 * k);
 #pragma GCC unroll 4
-        for (std::size_t c = 0; c < columns; ++c) products[r][c] = add_pairs<Isa>(products[r][c], weight, pairs[c]);
+          for (std::size_t c = 0; c < columns; ++c) products[r][c] = add_pairs<Isa>(products[r][c], weight, pairs[c]);
+        }
       }
     }
 #pragma GCC unroll 4
@@ -173,8 +178,8 @@ inline void multiply_codes(const CodeSlab& w, const CodeTile& x, std::size_t blo
       const Floats scale = Floats::load_unaligned(x.scales + b * kTile + c * kLanes);
 #pragma GCC unroll 12
       for (std::size_t r = 0; r < rows; ++r)
-        sum[r][c] =
-            multiply_add(xsimd::to_float(products[r][c]) * scale, Floats(w.scales[r * kCodeBlocks + b]), sum[r][c]);
+        sum[r][c] = multiply_add(xsimd::to_float(Ints(products[r][c])) * scale, Floats(w.scales[r * kCodeBlocks + b]),
+                                 sum[r][c]);
     }
     for (std::size_t m = 0; m < w.minima_per_block; ++m) {
 #pragma GCC unroll 4

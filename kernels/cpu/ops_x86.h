@@ -250,13 +250,23 @@ inline xsimd::batch<std::int32_t, Arch> pair_everywhere(const std::int16_t* from
   return xsimd::batch<std::int32_t, Arch>(pair);
 }
 
+template <class Isa>
+using IntRegister = typename vec<std::int32_t, Isa>::register_type;
+
+// Has x read here and kept: g++ 12 would read it anew for every use, and loads, not products, would limit a panel.
+template <class Isa>
+[[gnu::always_inline]] inline IntRegister<Isa> kept(IntRegister<Isa> x) noexcept {
+  if constexpr (kIs512<typename Isa::wide>) asm("" : "+v"(x));
+  return x;
+}
+
 // sums + a · b, lane by lane, over the two int16 of each.
 template <class Isa>
-inline vec<std::int32_t, Isa> add_pairs(vec<std::int32_t, Isa> sums, vec<std::int32_t, Isa> a,
-                                        vec<std::int32_t, Isa> b) noexcept {
+[[gnu::always_inline]] inline IntRegister<Isa> add_pairs(IntRegister<Isa> sums, IntRegister<Isa> a,
+                                                         IntRegister<Isa> b) noexcept {
   if constexpr (kIs512<typename Isa::wide>) {
-    const __m512i from = sums, left = a, right = b;  // a macro, as above
-    return _mm512_dpwssd_epi32(from, left, right);
+    asm("vpdpwssd %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));  // the intrinsic's sums are copied at every turn
+    return sums;
   } else if constexpr (kIs256<typename Isa::wide>) {
     return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
   } else {

@@ -62,7 +62,7 @@ class Constraints(cli.ModelCase):
     """The small model knows nothing of JSON: it wants to leave a grammar at every token."""
 
     def write(self, *arguments, model=cli.STORIES):
-        return cli.carat("run", "-m", model, "--raw", "-p", "Once", "--no-newline", *arguments)
+        return cli.carat("run", "-m", model, "--raw", "-p", "Once", "--no-newline", "-t", 1, *arguments)
 
     def test_every_whole_answer_to_a_random_schema_is_valid(self):
         rng = random.Random(5)

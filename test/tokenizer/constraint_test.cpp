@@ -245,6 +245,7 @@ TEST_CASE("schema: what is not supported is refused by name and place", "[constr
           {R"({"type":"string","maxLength":100000})", "/maxLength: is more than 65535"},
           {R"({"required":["a"],"additionalProperties":false})", "'a' is not among the properties"},
           {R"({"items":[{}]})", "prefixItems"},
+          {R"({"a\nb":1})", "'a?b' is not supported"},
           {"{", "not JSON"},
           {"[]", "a schema is an object, true or false"},
           {repeated(R"({"items":)", 70) + "1" + repeated("}", 70), "nested more than 64 deep"},

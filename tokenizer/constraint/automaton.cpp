@@ -10,7 +10,8 @@ namespace carat {
 namespace {
 
 constexpr std::size_t kMaxStates = 100'000;
-constexpr std::size_t kMaxWork = 10'000'000;  // of putting states together: a second or so
+constexpr std::size_t kWorthwhileWork = 2'000'000;  // for one rule
+constexpr std::size_t kMaxWork = 10'000'000;        // of putting states together: a second or so
 
 // Which states of the graphs lead to an end, and which rules have a text of a byte or more: only these can be called.
 class Reach {
@@ -95,7 +96,7 @@ struct SubsetHash {
 
 }  // namespace
 
-// Writes the rules into an automaton, one state for each set of states that a text may lead to.
+// Writes the rules into an automaton, one state for each set of states that a text may lead to, while these are few.
 class Determiniser {
  public:
   Determiniser(Automaton& automaton, const std::vector<RuleGraph>& graphs, const Reach& reach)
@@ -106,16 +107,33 @@ class Determiniser {
     can_end_ = reach_.ends(*graph_);
     mark_.assign(graph_->states.size(), 0);
     round_ = 0;
-    subsets_.clear();
-    known_.clear();
     base_ = static_cast<std::uint32_t>(out_.states_.size());
     out_.rules_.push_back({graph_->name, base_, graph_->is_short});
-    // The start is a state of its own, that nothing leads back to: to end there would be to take nothing.
-    subsets_.push_back(closure({0}));
+    const std::size_t edges = out_.edges_.size(), calls = out_.calls_.size();
+    const std::size_t most_work = work_ + kWorthwhileWork;
+    merges_ = true;
+    begin();
+    for (std::size_t i = 0; i < subsets_.size() && merges_; ++i) {
+      write(Subset(subsets_[i]), i == 0);
+      merges_ = subsets_.size() <= 4 * graph_->states.size() + 1000 && work_ <= most_work;
+    }
+    if (merges_) return;
+    // The sets of states are too many, as of "the fifth letter from the end": a text leads to several states then.
+    out_.states_.resize(base_);
+    out_.edges_.resize(edges);
+    out_.calls_.resize(calls);
+    begin();
     for (std::size_t i = 0; i < subsets_.size(); ++i) write(Subset(subsets_[i]), i == 0);
   }
 
  private:
+  // The start is a state of its own, that nothing leads back to: to end there would be to take nothing.
+  void begin() {
+    subsets_.clear();
+    known_.clear();
+    subsets_.push_back(closure({0}));
+  }
+
   // What is reached without taking anything, as far as it matters: states with edges, and the end.
   Subset closure(const Subset& from) {
     ++round_;
@@ -168,6 +186,11 @@ class Determiniser {
         cuts[edge.low] = cuts[std::size_t{edge.high} + 1] = true;
       }
     }
+    if (!merges_) {
+      std::ranges::sort(edges, {}, [](const auto& edge) { return std::pair(edge.low, edge.to); });
+      for (auto& edge : edges) out_.edges_.push_back({edge.low, edge.high, state_of({edge.to})});
+      return;
+    }
     const std::size_t first = out_.edges_.size();
     for (unsigned low = 0, high = 0; low < 256 && !edges.empty(); low = high + 1) {
       for (high = low; !cuts[high + 1] && high < 255;) ++high;
@@ -201,7 +224,9 @@ class Determiniser {
       Subset targets;
       const auto same = key(calls[i]);
       const Automaton::Call call = calls[i];
-      for (; i < calls.size() && key(calls[i]) == same; ++i) targets.push_back(calls[i].to);
+      for (; i < calls.size() && key(calls[i]) == same && (merges_ || targets.empty()); ++i) {
+        targets.push_back(calls[i].to);
+      }
       out_.calls_.push_back({call.rule, state_of(targets), call.min, call.max});
     }
   }
@@ -217,6 +242,7 @@ class Determiniser {
   std::unordered_map<Subset, std::uint32_t, SubsetHash> known_;
   std::uint32_t base_ = 0;
   std::size_t work_ = 0;
+  bool merges_ = true;  // sets of states into one
 };
 
 Automaton::Automaton(const Grammar& grammar) {

@@ -9,9 +9,10 @@
 
 namespace carat {
 
-// A recursive transition network. The regular part of every rule is determinised: from a state at most one edge takes a
-// byte; where a rule is called, or a counted repetition begins, a state has calls besides. From every state an end can
-// be reached. No rule calls itself before it has taken a byte, and what is called takes at least one.
+// A recursive transition network. The regular part of every rule is determinised, unless that would take too many
+// states: from a state at most one edge takes a byte. Where a rule is called, or a counted repetition begins, a state
+// has calls besides. From every state an end can be reached. No rule calls itself before it has taken a byte, and what
+// is called takes at least one.
 class Automaton {
  public:
   using StateId = std::uint32_t;
@@ -39,7 +40,7 @@ class Automaton {
   StateId start() const { return rules_.front().start; }
   bool accepts_nothing() const { return accepts_nothing_; }  // the empty text
 
-  // Ascending, without overlap.
+  // Ascending by `low`.
   std::span<const Edge> edges(StateId state) const {
     return std::span(edges_).subspan(states_[state].edges, states_[state + 1].edges - states_[state].edges);
   }

@@ -66,9 +66,10 @@ Runs::SetId Runs::find_next(SetId set, std::uint8_t byte) {
   pending_.clear();
   complete_ = false;
   for (const Run& run : sets_[set].runs) {
-    const auto edges = automaton_.edges(run.state);
-    const auto edge = std::ranges::lower_bound(edges, byte, {}, &Automaton::Edge::high);
-    if (edge != edges.end() && edge->low <= byte) pending_.push_back({edge->to, run.stack});
+    for (const Automaton::Edge& edge : automaton_.edges(run.state)) {
+      if (edge.low > byte) break;
+      if (edge.high >= byte) pending_.push_back({edge.to, run.stack});
+    }
   }
   const SetId found = close();
   auto& next = sets_[set].next;
@@ -93,12 +94,46 @@ Runs::SetId Runs::close() {
     if (automaton_.accepting(run.state)) return_to(run.stack);
   }
   std::ranges::sort(ready);
+  drop_weaker(ready);
   auto [place, is_new] = set_ids_.try_emplace(std::pair(std::move(ready), complete_), static_cast<SetId>(sets_.size()));
   if (is_new) {
     if (sets_.size() == kMaxSets) throw BadConstraint(kTooAmbiguous);
     sets_.push_back({place->first.first, complete_, nullptr});
   }
   return place->second;
+}
+
+void Runs::drop_weaker(std::vector<Run>& runs) const {
+  std::vector<Run> kept;
+  for (std::size_t begin = 0; begin < runs.size();) {
+    const std::size_t first_kept = kept.size();
+    std::size_t end = begin;
+    for (; end < runs.size() && runs[end].state == runs[begin].state; ++end) {
+      const auto others = std::ranges::subrange(kept.begin() + static_cast<std::ptrdiff_t>(first_kept), kept.end());
+      const Run& run = runs[end];
+      if (std::ranges::any_of(others, [&](const Run& other) { return covers(other.stack, run.stack); })) continue;
+      const auto weaker =
+          std::ranges::remove_if(others, [&](const Run& other) { return covers(run.stack, other.stack); });
+      kept.erase(weaker.begin(), weaker.end());
+      kept.push_back(run);
+    }
+    begin = end;
+  }
+  runs = std::move(kept);
+}
+
+// Whether what may follow the other stack may follow this one too: the same calls, each with a count as free or freer.
+bool Runs::covers(FrameId stack, FrameId other) const {
+  while (stack != other) {
+    if (stack == kBottom || other == kBottom) return false;
+    const Frame& mine = frames_[stack];
+    const Frame& its = frames_[other];
+    if (mine.to != its.to || (its.max_left > 0 && mine.rule != its.rule)) return false;
+    if (mine.min_left > its.min_left || mine.max_left < its.max_left) return false;
+    stack = mine.below;
+    other = its.below;
+  }
+  return true;
 }
 
 void Runs::call(const Automaton::Call& call, FrameId stack) {

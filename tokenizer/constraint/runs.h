@@ -79,6 +79,10 @@ class Runs {
   SetId find_next(SetId set, std::uint8_t byte);
   // Follows calls and returns from `pending_` until only runs with a byte to take are left.
   SetId close();
+  // Takes away runs that can do nothing that another cannot: of a repetition within a repetition, counts in all
+  // combinations would be left.
+  void drop_weaker(std::vector<Run>& runs) const;
+  bool covers(FrameId stack, FrameId other) const;
   void call(const Automaton::Call& call, FrameId stack);
   void return_to(FrameId stack);
 

@@ -121,7 +121,7 @@ void Chat::begin(const ChatOptions& options) {
     say("[" + model_facts(model_.files.file, model_.model.config.context).name + "; /help lists the commands]");
   const std::filesystem::path& from = options.continues ? last_chat_ : session_;
   if (!from.empty() && std::filesystem::exists(from)) {
-    resume(from);
+    resume(from, options.continues ? "the last chat" : from.string());
   } else if (options.continues) {
     log_note("there is no last chat to go on with: this is a new one");
   }
@@ -288,10 +288,10 @@ void Chat::set_max_tokens(std::int64_t tokens) {
   conversation_.set_max_tokens(token_limit(tokens, conversation_.context()));
 }
 
-void Chat::resume(const std::filesystem::path& file) {
+void Chat::resume(const std::filesystem::path& file, const std::string& name) {
   Transcript transcript = parse_transcript(read_text(file), file);
   const std::vector<Turn>& turns = transcript.turns;
-  say("[" + file.string() + ": " + std::to_string(turns.size()) + (turns.size() == 1 ? " turn" : " turns") +
+  say("[" + name + ": " + std::to_string(turns.size()) + (turns.size() == 1 ? " turn" : " turns") +
       (turns.empty() ? "" : ", the last: " + first_line(turns.back().question)) + "]");
   conversation_.load(std::move(transcript));
 }

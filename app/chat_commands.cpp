@@ -147,7 +147,8 @@ Left run_save(Chat& chat, const std::string& argument) {
 }
 
 Left run_load(Chat& chat, const std::string& argument) {
-  chat.resume(user_path(argument));
+  const std::string path = user_path(argument);
+  chat.resume(path, path);
   return std::nullopt;
 }
 

@@ -13,6 +13,7 @@
 #include "app/history.h"
 #include "app/log.h"
 #include "app/model_facts.h"
+#include "app/nearest.h"
 #include "app/request.h"
 #include "app/terminal.h"
 #include "app/text_input.h"
@@ -184,8 +185,11 @@ std::optional<int> Chat::obey(const std::string& line) try {
   const std::size_t end = std::min(line.find_first_of(" \t\n"), line.size());
   const ChatCommand* const command = find_chat_command(line.substr(0, end));
   if (command == nullptr) {
+    std::vector<std::string> names;
+    for (const ChatCommand& known : chat_commands()) names.emplace_back(known.name);
+    const std::string near = suggestion(line.substr(0, end), names);
     throw BadUsage("'" + line.substr(0, end) + "' is no command; nothing was sent",
-                   "/help lists the commands; // begins a text with /");
+                   (near.empty() ? "/help lists the commands" : near) + "; // begins a text with /");
   }
   const std::size_t begin = std::min(line.find_first_not_of(" \t\n", end), line.size());
   const std::string argument = line.substr(begin, line.find_last_not_of(" \t\n") + 1 - begin);

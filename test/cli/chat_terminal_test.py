@@ -110,16 +110,23 @@ class Line(chat_cli.ChatCase):
 
     def test_the_users_editor_has_the_text(self):
         chat = self.talk("-n", 2, EDITOR="sed -i -e s/cat/dog/ -e '$aend'")
-        self.assertEqual(self.say(chat, "a cat\x07"), "a dog\nend")
-        self.assertEqual(self.say(chat, "a cat\x18\x05"), "a dog\nend")
+        for key in ("\x07", "\x18\x05"):
+            chat.send("a cat" + key)
+            chat.until(lambda: self.line(chat) == "end", "text")
+            self.assertEqual(self.say(chat, ""), "a dog\nend")
         chat = self.talk("-n", 2, EDITOR="false")
-        self.assertEqual(self.say(chat, "a cat\x07"), "a cat")
+        chat.send("a cat\x07")
+        chat.expect("the editor failed")
+        chat.until(lambda: self.line(chat) == ">>> a cat", "text")
+        self.assertEqual(self.say(chat, ""), "a cat")
 
     def test_what_is_typed_ahead_waits_for_the_prompt(self):
-        chat = self.talk("-n", 200, "--ignore-eos")
+        chat = self.talk("-n", 1500, "--ignore-eos")
         chat.send(STORY + "\r")
+        chat.expect_written("little")
         chat.send("/context\r")
-        chat.expect("tokens of")
+        chat.expect_written("tokens of 2048 used")
+        self.assertIn("stopped after 1500 tokens]", chat.raw[:chat.raw.index("tokens of 2048 used")])
 
     def test_a_prompt_without_colour(self):
         self.assertNotIn("\x1b[1m", self.talk(NO_COLOR="1").raw)

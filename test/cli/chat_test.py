@@ -152,6 +152,7 @@ class Commands(chat_cli.ChatCase):
         chat = self.talk("-n", 5)
         for line in ("/foo", "/exits", "/clear it", "/read"):
             self.assertIn("nothing was sent", chat.ask(line))
+        self.assertIn("'/exit'", chat.ask("/exi"))  # perhaps meant
         self.assertIn("0 tokens of", chat.ask("/context"))
         self.assertNotIn("no command", chat.ask("//foo"))
         self.assertIn("/foo", chat.ask("/context"))

@@ -72,8 +72,7 @@ class Terminal:
         self.send(text + "\r")
         self.until(lambda: self.raw.rfind("\x1b[?2004h") >= begin and "\x1b[?2004l" in self.raw[begin:], "answer")
         self.wait_for_prompt()
-        answer = self.raw[begin:]
-        answer = answer[answer.index("\x1b[?2004l") + 8:answer.rindex("\x1b[?2004h")]
+        answer = self.raw[begin:].split("\x1b[?2004l", 1)[1].split("\x1b[?2004h", 1)[0]
         return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[78DM])", "", answer).replace("\r\n", "\n")
 
     def lines(self):

@@ -13,6 +13,7 @@
 #include "app/history.h"
 #include "app/log.h"
 #include "app/model_facts.h"
+#include "app/nearest.h"
 #include "app/request.h"
 #include "app/terminal.h"
 #include "app/text_input.h"
@@ -121,7 +122,7 @@ void Chat::begin(const ChatOptions& options) {
     say("[" + model_facts(model_.files.file, model_.model.config.context).name + "; /help lists the commands]");
   const std::filesystem::path& from = options.continues ? last_chat_ : session_;
   if (!from.empty() && std::filesystem::exists(from)) {
-    resume(from);
+    resume(from, options.continues ? "the last chat" : from.string());
   } else if (options.continues) {
     log_note("there is no last chat to go on with: this is a new one");
   }
@@ -184,8 +185,11 @@ std::optional<int> Chat::obey(const std::string& line) try {
   const std::size_t end = std::min(line.find_first_of(" \t\n"), line.size());
   const ChatCommand* const command = find_chat_command(line.substr(0, end));
   if (command == nullptr) {
+    std::vector<std::string> names;
+    for (const ChatCommand& known : chat_commands()) names.emplace_back(known.name);
+    const std::string near = suggestion(line.substr(0, end), names);
     throw BadUsage("'" + line.substr(0, end) + "' is no command; nothing was sent",
-                   "/help lists the commands; // begins a text with /");
+                   (near.empty() ? "/help lists the commands" : near) + "; // begins a text with /");
   }
   const std::size_t begin = std::min(line.find_first_not_of(" \t\n", end), line.size());
   const std::string argument = line.substr(begin, line.find_last_not_of(" \t\n") + 1 - begin);
@@ -288,10 +292,10 @@ void Chat::set_max_tokens(std::int64_t tokens) {
   conversation_.set_max_tokens(token_limit(tokens, conversation_.context()));
 }
 
-void Chat::resume(const std::filesystem::path& file) {
+void Chat::resume(const std::filesystem::path& file, const std::string& name) {
   Transcript transcript = parse_transcript(read_text(file), file);
   const std::vector<Turn>& turns = transcript.turns;
-  say("[" + file.string() + ": " + std::to_string(turns.size()) + (turns.size() == 1 ? " turn" : " turns") +
+  say("[" + name + ": " + std::to_string(turns.size()) + (turns.size() == 1 ? " turn" : " turns") +
       (turns.empty() ? "" : ", the last: " + first_line(turns.back().question)) + "]");
   conversation_.load(std::move(transcript));
 }

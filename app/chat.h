@@ -45,8 +45,8 @@ class Chat {
   void withdraw_offer() { next_.clear(); }
   // Goes in front of the next question.
   void attach(const std::string& text) { attached_ += text; }
-  // Goes on with the conversation in a file. Throws BadUsage.
-  void resume(const std::filesystem::path& file);
+  // Goes on with the conversation in a file, and says so. Throws BadUsage.
+  void resume(const std::filesystem::path& file, const std::string& name);
   // Replaces a file only if it holds a conversation. Throws BadUsage and Error.
   void save(const std::filesystem::path& file) const;
 

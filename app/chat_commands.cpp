@@ -147,7 +147,8 @@ Left run_save(Chat& chat, const std::string& argument) {
 }
 
 Left run_load(Chat& chat, const std::string& argument) {
-  chat.resume(user_path(argument));
+  const std::string path = user_path(argument);
+  chat.resume(path, path);
   return std::nullopt;
 }
 
@@ -170,7 +171,7 @@ constexpr std::array kTable = {
     ChatCommand{"/read", "FILE", "put a file in front of what you say next", Takes::path, run_read},
     ChatCommand{"/context", "", "show how full the context is, turn by turn", Takes::nothing, run_context},
     ChatCommand{"/stats", "", "show how fast the last answer was", Takes::nothing, run_stats},
-    ChatCommand{"/show", "info|template|params|prompt", "show the model, or the exact tokens", Takes::choice, run_show},
+    ChatCommand{"/show", "info|template|params|prompt", "the model, or the exact tokens", Takes::choice, run_show},
     ChatCommand{"/save", "FILE", "write the conversation to a file", Takes::path, run_save},
     ChatCommand{"/load", "FILE", "go on with the conversation in a file", Takes::path, run_load},
     ChatCommand{"/session", "", "show where this chat is kept", Takes::nothing, run_session},
@@ -181,9 +182,11 @@ constexpr auto kAliases = std::to_array<std::pair<std::string_view, std::string_
     {{"/?", "/help"}, {"/quit", "/exit"}, {"/bye", "/exit"}, {"%q", "/exit"}, {"%c", "/clear"}});
 
 constexpr std::string_view kKeys =
-    "//TEXT   say \"/TEXT\" to the model        \"\"\"   begins and ends a text of several lines\n"
-    "Ctrl-C   stop an answer, clear the line; twice on an empty line: leave\n"
-    "Ctrl-J, Alt-Enter, or \\ at the end: a new line    Ctrl-R: search    Ctrl-G: your editor";
+    "//TEXT            say \"/TEXT\" to the model\n"
+    "\"\"\"               begin a text of several lines, and end it\n"
+    "Ctrl-C            stop an answer; clear the line; twice on an empty line: leave\n"
+    "Ctrl-J, Alt-Enter begin a new line, as \\ at the end does\n"
+    "Ctrl-R, Ctrl-G    search what was typed before; write in your editor";
 
 Left run_help(Chat&, const std::string& argument) {
   const auto line = [](const ChatCommand& command) {

@@ -49,6 +49,15 @@ KeyInput::Event KeyInput::next(wchar_t& key) {
   }
 }
 
+// ECMA-48, section 5.4: up to a byte from '@' to '~'. The O of application keys has one byte behind it.
+void KeyInput::skip_function_key() {
+  if (at_ >= bytes_.size() || (bytes_[at_] != '[' && bytes_[at_] != 'O')) return;
+  do {
+    ++at_;
+  } while (at_ < bytes_.size() && (bytes_[at_] < '@' || bytes_[at_] > '~'));
+  if (at_ < bytes_.size()) ++at_;
+}
+
 KeyInput::Event KeyInput::next_until(std::string_view end, std::string& text) {
   for (std::size_t searched = at_;;) {
     const std::size_t found = bytes_.find(end, searched);

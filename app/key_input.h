@@ -19,6 +19,9 @@ class KeyInput {
   // Everything up to `end`, which is taken too.
   Event next_until(std::string_view end, std::string& text);
 
+  // Drops the rest of a function key whose ESC was the last key, if it is there already.
+  void skip_function_key();
+
   // As if it had been typed before what has not been taken yet.
   void put_back(std::string_view text) {
     bytes_.erase(0, at_);

@@ -26,6 +26,8 @@ struct LineEditorOptions {
   Completer completer;
 };
 
+class LibeditLine;
+
 // Emacs keys, history and search are libedit's; pastes, lines that go on, completion and the way to an editor are added
 // to it. On a terminal that cannot move its cursor, the terminal's own line editing has to do.
 class LineEditor {
@@ -50,9 +52,8 @@ class LineEditor {
 
  private:
   class Plain;
-  class Rich;
   std::unique_ptr<Plain> plain_;  // one of the two
-  std::unique_ptr<Rich> rich_;
+  std::unique_ptr<LibeditLine> rich_;
 };
 
 }  // namespace carat

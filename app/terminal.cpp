@@ -130,6 +130,7 @@ QuietKeyboard::QuietKeyboard(bool wanted) {
   termios quiet = before_;
   quiet.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
   quiet.c_lflag |= ISIG;
+  quiet.c_iflag &= ~static_cast<tcflag_t>(ICRNL);  // Enter is to be Enter at the next prompt, not Ctrl-J
   quiet.c_cc[VMIN] = 1;
   quiet.c_cc[VTIME] = 0;
   is_quiet_ = ::tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet) == 0;

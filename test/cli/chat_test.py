@@ -1,10 +1,12 @@
-"""carat chat, on a terminal."""
-
-import pexpect
+"""carat chat: the conversation, its commands, and where it is kept."""
+import json
+import os
+import stat
 
 import carat_cli as cli
+import chat_cli
 
-PROMPT = ">>> "
+STORY = "Once upon a time"
 
 
 class NoTerminal(cli.ModelCase):
@@ -13,131 +15,305 @@ class NoTerminal(cli.ModelCase):
         self.assert_fails(cli.carat("chat", cli.STORIES, stdin=b"hi\n"), 2, "terminal")
 
 
-class Chat(cli.ModelCase):
-    def talk(self, *flags):
-        """A chat that stands at its first prompt."""
-        child = pexpect.spawn(cli.CARAT, ["chat", "-m", str(cli.STORIES), "--temp", "0", *map(str, flags)],
-                              env=cli.environment(TERM="xterm"), encoding="utf-8", timeout=cli.TIMEOUT, echo=False)
-        self.addCleanup(child.close, True)
-        child.expect_exact(PROMPT)
-        return child
-
-    def ask(self, child, text):
-        child.sendline(text)
-        child.expect_exact(PROMPT)
-        return child.before.replace("\r\n", "\n")
-
-    def end(self, child):
-        child.expect(pexpect.EOF)
-        child.close()
-        return child.exitstatus
-
-    def interrupt_story(self, child):
-        child.sendline("Once upon a time")
-        child.expect("little")  # it writes
-        child.sendintr()
-        child.expect_exact("[interrupted]")
-        child.expect_exact(PROMPT)
+class Turns(chat_cli.ChatCase):
+    def interrupt_story(self, chat):
+        chat.send(STORY + "\r")
+        chat.expect_written("little")
+        chat.send("\x03")
+        chat.expect("[interrupted]")
+        chat.wait_for_prompt()
 
     def test_turns_stream_and_the_conversation_goes_on(self):
-        child = self.talk("-n", 20)
-        first = self.ask(child, "Once upon a time")
+        chat = self.talk("-n", 20)
+        first = chat.ask(STORY)
         self.assertIn("little girl", first)
-        self.assertNotEqual(self.ask(child, "Once upon a time"), first)  # the model has read the first turn
+        self.assertNotEqual(chat.ask(STORY), first)  # the model has read the first turn
 
-    def test_clear_forgets(self):
-        child = self.talk("-n", 20)
-        first = self.ask(child, "Once upon a time")
-        self.ask(child, "/clear")
-        self.assertEqual(self.ask(child, "Once upon a time"), first)
+    def test_clear_forgets_by_both_its_names(self):
+        chat = self.talk("-n", 20)
+        first = chat.ask(STORY)
+        for clear in ("/clear", "%c"):
+            chat.ask(clear)
+            self.assertEqual(chat.ask(STORY), first)
 
-    def test_an_interrupt_stops_the_answer_and_keeps_the_conversation(self):
-        child = self.talk("-n", 20)
-        fresh = self.ask(child, "The end")
-        child = self.talk("--ignore-eos", "-n", 20000, "-c", 30000, "-q")
-        self.interrupt_story(child)
-        child.sendline("The end")
-        child.expect(".{60}")
-        later = child.after
-        child.sendintr()
-        child.expect_exact(PROMPT)
-        self.assertNotEqual(later[:20], fresh[:20])
-        self.assertTrue(child.isalive())
+    def test_an_interrupt_stops_the_answer_and_keeps_what_there_is_of_it(self):
+        chat = self.talk("--ignore-eos", "-n", 20000, "-c", 30000)
+        self.interrupt_story(chat)
+        self.assertGreater(int(chat.ask("/context").split()[0]), 5)
+        self.assertIn("little", chat.ask("/show prompt").replace("'", ""))
 
     def test_after_an_interrupt_clear_gives_the_first_answer_again(self):
-        child = self.talk("--ignore-eos", "-n", 3000, "-c", 30000, "-q")
-        self.interrupt_story(child)
-        self.ask(child, "/clear")
-        child.sendline("Once upon a time")
-        child.expect(", there was a little girl named Lily")
-        child.sendintr()
-        child.expect_exact(PROMPT)
+        chat = self.talk("--ignore-eos", "-n", 3000, "-c", 30000)
+        self.interrupt_story(chat)
+        chat.ask("/clear")
+        chat.ask("/set predict 20")
+        self.assertIn(", there was a little girl named Lily", chat.ask(STORY))
 
-    def test_a_full_context_is_said_and_clear_helps(self):
-        child = self.talk("-c", 40, "--ignore-eos")
-        self.assertIn("context of 40 tokens is full; /clear", self.ask(child, "Once upon a time"))
-        self.assertIn("does not fit", self.ask(child, "More"))
-        self.ask(child, "/clear")
-        self.assertIn("little", self.ask(child, "Once upon a time"))
+    def test_an_interrupt_before_the_answer_gives_the_question_back(self):
+        chat = self.talk("-c", 60000, "-b", 16, "-t", 1)
+        story = os.path.join(self.folder("files"), "story.txt")
+        os.mkdir(os.path.dirname(story))
+        with open(story, "w", encoding="utf-8") as file:
+            file.write((STORY + " there was a girl. ") * 4000)
+        self.assertIn("in front of what you say next", chat.ask("/read " + story))
+        chat.send("And then?\r")
+        chat.pump(0.3)
+        chat.send("\x03")
+        chat.expect("nothing was said")
+        chat.expect(">>> [#1: 3 lines, ")  # too tall to be edited in place
+        self.assertIn("0 tokens of", self.cleared(chat).ask("/context"))
+
+    def cleared(self, chat):
+        chat.send("\x03")
+        chat.wait_for_prompt()
+        return chat
 
     def test_leaving(self):
-        for word in ("/exit", "/quit", "/bye"):
-            child = self.talk()
-            child.sendline(word)
-            self.assertEqual(self.end(child), 0)
-        child = self.talk()
-        child.sendeof()
-        self.assertEqual(self.end(child), 0)
+        for word in ("/exit\r", "/quit\r", "/bye\r", "%q\r", "\x04"):
+            chat = self.talk()
+            chat.send(word)
+            self.assertEqual(chat.end(), 0, word)
 
-    def test_two_interrupts_at_the_prompt_leave(self):
-        child = self.talk()
-        child.sendintr()
-        child.expect_exact("leaves")
-        child.expect_exact(PROMPT)
-        child.sendintr()
-        self.assertEqual(self.end(child), 130)
+    def test_two_interrupts_on_an_empty_line_leave(self):
+        chat = self.talk()
+        chat.send("\x03")
+        chat.expect("leaves")
+        chat.wait_for_prompt()
+        chat.send("\x03")
+        self.assertEqual(chat.end(), 130)
 
     def test_an_interrupt_between_lines_is_no_first_one(self):
-        child = self.talk("-n", 5)
-        child.sendintr()
-        child.expect_exact(PROMPT)
-        self.ask(child, "Once")
-        child.sendintr()
-        child.expect_exact(PROMPT)
-        self.assertTrue(child.isalive())
+        chat = self.talk("-n", 5)
+        for _ in range(2):
+            chat.send("\x03")
+            chat.wait_for_prompt()
+            chat.ask("Once")
+        self.assertTrue(chat.child.isalive())
 
-    def test_a_termination_ends_it_at_the_prompt_and_in_an_answer(self):
-        child = self.talk()
-        child.kill(15)
-        self.assertEqual(self.end(child), 143)
-        child = self.talk("--ignore-eos", "-n", 20000, "-c", 30000, "-q")
-        child.sendline("Once upon a time")
-        child.expect("little")
-        child.kill(15)
-        self.assertEqual(self.end(child), 143)
-
-    def test_commands(self):
-        child = self.talk("-n", 5)
-        self.assertIn("/clear", self.ask(child, "/help"))
-        self.assertIn("no command", self.ask(child, "/foo"))
-        self.assertNotIn("no command", self.ask(child, "//foo"))
-        self.assertEqual(self.ask(child, "   "), "")
+    def test_a_termination_ends_it_and_the_chat_is_kept(self):
+        chat = self.talk()
+        chat.child.kill(15)
+        self.assertEqual(chat.end(), 143)
+        chat = self.talk("--ignore-eos", "-n", 20000, "-c", 30000)
+        chat.send(STORY + "\r")
+        chat.expect_written("little")
+        chat.child.kill(15)
+        self.assertEqual(chat.end(), 143)
+        self.assertIn("1 turn, the last: " + STORY, self.talk("-C").text())
 
     def test_a_transcript_can_be_redirected(self):
-        command = f'"{cli.CARAT}" chat -m "{cli.STORIES}" --temp 0 -n 10 | cat > /dev/null'
-        child = pexpect.spawn("/bin/sh", ["-c", command], encoding="utf-8", timeout=cli.TIMEOUT, echo=False)
-        child.expect_exact(PROMPT)  # drawn on stderr
-        child.sendline("Once upon a time")
-        child.expect_exact(PROMPT)
-        self.assertNotIn("little", child.before)
-        child.sendeof()
-        child.expect(pexpect.EOF)
-        child.close()
+        command = f'"{cli.CARAT}" chat -m "{cli.STORIES}" --temp 0 -n 10 -q > "$OUT"'
+        out = self.folder("out")
+        chat = chat_cli.pexpect.spawn("/bin/sh", ["-c", command], encoding="utf-8", timeout=cli.TIMEOUT,
+                                      env=cli.environment(TERM="xterm", XDG_STATE_HOME=self.state, OUT=out))
+        chat.expect_exact(">>> ")  # drawn on stderr
+        chat.send(STORY + "\r")
+        chat.expect_exact(">>> ")
+        chat.expect_exact(">>> ")
+        chat.send("\x04")
+        chat.expect(chat_cli.pexpect.EOF)
+        with open(out, "rb") as file:
+            self.assertEqual(file.read(), b", there was a little girl named Lily\n")
 
-    def test_controls_of_the_model_do_not_reach_the_terminal(self):
-        escape = cli.carat("tokenize", cli.STORIES, "--ids", "--no-bos", stdin=b"\x1b").out.split()[-1].decode()
-        child = self.talk("-n", 2, "-l", escape + "+1000")
-        self.assertIn("\u241b\u241b", self.ask(child, "Once"))
+
+class FullContext(chat_cli.ChatCase):
+    def test_the_oldest_turns_are_dropped_and_the_system_text_is_kept(self):
+        chat = self.talk("-c", 128, "-n", 30, "--ignore-eos", "--system", "Be kind.")
+        for turn in range(2):
+            self.assertNotIn("forgotten", chat.ask(f"{STORY} {turn}"))
+        answers = [chat.ask(f"{STORY} {turn}") for turn in range(2, 5)]
+        self.assertIn("the context is full: the oldest", "".join(answers))
+        report = chat.ask("/context")
+        self.assertIn("system: Be kind.", report)
+        self.assertIn("forgotten]", report)
+        self.assertNotIn(STORY + " 0", report)
+        self.assertLess(int(report.split()[0]), 128)
+
+    def test_that_it_gets_full_is_said_once(self):
+        chat = self.talk("-c", 64, "-n", 50, "--ignore-eos")
+        self.assertIn("% full; /context", chat.ask(STORY))
+
+    def test_with_stop_and_error_it_is_said_and_clear_helps(self):
+        for policy in ("stop", "error"):
+            chat = self.talk("-c", 40, "--ignore-eos", "--overflow", policy)
+            self.assertIn("context of 40 tokens is full; /clear", chat.ask(STORY))
+            self.assertIn("does not fit", chat.ask("More"))
+            chat.ask("/clear")
+            self.assertIn("little", chat.ask(STORY))
+
+    def test_with_shift_it_goes_on(self):
+        chat = self.talk("-c", 40, "-n", 100, "--ignore-eos", "--overflow", "shift")
+        self.assertIn("stopped after 100 tokens", chat.ask(STORY))
+        self.assertIn("tokens are forgotten", chat.ask("More"))
+
+
+class Commands(chat_cli.ChatCase):
+    def test_an_unknown_one_sends_nothing(self):
+        chat = self.talk("-n", 5)
+        for line in ("/foo", "/exits", "/clear it", "/read"):
+            self.assertIn("nothing was sent", chat.ask(line))
+        self.assertIn("'/exit'", chat.ask("/exi"))  # perhaps meant
+        self.assertIn("0 tokens of", chat.ask("/context"))
+        self.assertNotIn("no command", chat.ask("//foo"))
+        self.assertIn("/foo", chat.ask("/context"))
+
+    def test_help_lists_each_and_explains_one(self):
+        chat = self.talk(size=(40, 100))
+        answer = chat.ask("/help")
+        for name in ("/regen", "/system", "/set", "/save", "/context", "Ctrl-G"):
+            self.assertIn(name, answer)
+        self.assertEqual(len(chat.ask("/? undo").strip().splitlines()), 1)
+
+    def test_undo_takes_the_last_turn_back_without_reading_the_others_again(self):
+        chat = self.talk("-n", 10)
+        chat.ask(STORY)
+        second = chat.ask("Lily")
+        self.assertIn("taken back: Lily", chat.ask("/undo"))
+        self.assertEqual(chat.ask("Lily"), second)
+        self.assertNotIn(" 0 of them read before", chat.ask("/stats"))
+        chat.ask("/undo")
+        chat.ask("/undo")
+        self.assertIn("no turn", chat.ask("/undo"))
+
+    def test_forget_drops_the_oldest(self):
+        chat = self.talk("-n", 10)
+        chat.ask(STORY)
+        chat.ask("Lily")
+        chat.ask("/forget")
+        report = chat.ask("/context")
+        self.assertNotIn(STORY, report)
+        self.assertIn("Lily", report)
+
+    def test_regen_writes_the_answer_again_with_the_seed_it_is_given(self):
+        chat = self.talk("--temp", 1, "-n", 60)
+        chat.ask(STORY)
+        self.assertEqual(chat.ask("/regen 5"), chat.ask("/regen 5"))
+        self.assertNotEqual(chat.ask("/regen 5"), chat.ask("/regen 6"))
+        self.assertIn("is not a seed", chat.ask("/regen x"))
+        chat.ask("/undo")
+        self.assertIn("no answer", chat.ask("/regen"))
+
+    def test_edit_gives_the_last_question_back(self):
+        chat = self.talk("-n", 5)
+        chat.ask(STORY)
+        chat.send("/edit\r")
+        chat.until(lambda: chat.lines()[chat.screen.cursor.y] == ">>> " + STORY, "question")
+        chat.send("s\r")
+        chat.wait_for_prompt()
+        self.assertIn(STORY + "s", chat.ask("/context"))
+
+    def test_system_changes_what_the_model_reads_first(self):
+        chat = self.talk("-n", 10)
+        self.assertIn("no system text", chat.ask("/system"))
+        chat.ask(STORY)
+        chat.ask("/system Cats sat.")
+        self.assertIn("Cats sat.", chat.ask("/system"))
+        chat.ask(STORY)
+        self.assertIn("system: Cats sat.", chat.ask("/context"))
+        ids = [line.split("\t")[0] for line in chat.ask("/show prompt").strip().splitlines()]
+        system = cli.carat("tokenize", cli.STORIES, "--ids", "Cats sat.").out.decode().split()
+        self.assertEqual(ids[:len(system) - 1], system[:-1])  # the last may merge with what follows
+
+    def test_set_takes_the_flags_of_sampling_and_keeps_the_seed(self):
+        chat = self.talk("-n", 5, "--greedy")
+        settings = chat.ask("/set")
+        self.assertIn("\ntop-k ", settings)
+        chat.ask("/set top_k 7")
+        chat.ask("/set --temp=0.5")
+        self.assertEqual(chat.ask("/set"), settings.replace("top-k 40", "top-k 7").replace("temp 0\n", "temp 0.5\n"))
+        self.assertIn("is not a number", chat.ask("/set temp x"))
+        self.assertIn("cannot be set", chat.ask("/set color 3"))
+        self.assertIn("usage: /set", chat.ask("/set temp"))
+
+    def test_show(self):
+        chat = self.talk("-n", 5)
+        self.assertIn("5 layers", chat.ask("/show info"))
+        self.assertIn("raw", chat.ask("/show template"))
+        self.assertIn("top-k", chat.ask("/show params"))
+        chat.ask("Once")
+        ids = [line.split("\t")[0] for line in chat.ask("/show prompt").strip().splitlines()]
+        prompt = cli.carat("tokenize", cli.STORIES, "--ids", "Once").out.decode().split()
+        self.assertEqual(ids[:len(prompt)], prompt)
+        self.assertIn("cannot be shown", chat.ask("/show me"))
+
+    def test_thinking_is_for_models_that_have_a_switch(self):
+        self.assertIn("no switch", self.talk().ask("/think off"))
+
+
+class Kept(chat_cli.ChatCase):
+    def messages(self, path):
+        with open(path, encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def mode(self, path):
+        return stat.S_IMODE(os.stat(path).st_mode)
+
+    def test_the_last_chat_goes_on(self):
+        chat = self.talk("-n", 10)
+        first = chat.ask(STORY)
+        second = chat.ask("Lily")
+        chat.ask("/undo")
+        chat.send("/exit\r")
+        chat.end()
+        self.assertEqual(self.mode(os.path.join(self.state, "carat", "last-chat.jsonl")), 0o600)
+        chat = self.talk("-n", 10, "-C")
+        self.assertIn("1 turn, the last: " + STORY, chat.text())
+        self.assertEqual(chat.ask("Lily"), second)
+        self.assertEqual(chat.ask("/clear") + chat.ask(STORY), first)
+
+    def test_nothing_is_kept_if_that_is_asked_for(self):
+        chat = self.talk("-n", 5, CARAT_NOHISTORY="1")
+        chat.ask(STORY)
+        chat.send("/exit\r")
+        self.assertEqual(chat.end(), 0)
+        self.assertFalse(os.path.exists(self.state))
+
+    def test_save_and_load(self):
+        path = self.folder("chat.jsonl")
+        chat = self.talk("-n", 5, "--system", "Be kind.")
+        answer = chat.ask(STORY)
+        chat.ask("/save " + path)
+        self.assertEqual(self.messages(path), [{"role": "system", "content": "Be kind."},
+                                               {"role": "user", "content": STORY},
+                                               {"role": "assistant", "content": answer[:-1].split("\n[")[0]}])
+        self.assertEqual(self.mode(path), 0o600)
+        chat.ask("/clear")
+        self.assertIn("1 turn", chat.ask("/load " + path))
+        self.assertIn(STORY, chat.ask("/context"))
+
+    def test_save_replaces_no_file_of_another_kind(self):
+        path = self.folder("notes.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("mine\n")
+        chat = self.talk("-n", 5)
+        chat.ask(STORY)
+        self.assertIn("nothing was saved", chat.ask("/save " + path))
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "mine\n")
+
+    def test_what_is_no_conversation_is_refused_and_the_chat_stays(self):
+        chat = self.talk("-n", 5)
+        chat.ask(STORY)
+        path = self.folder("bad.jsonl")
+        for text, word in (("x", "line 1: not JSON"), ('{"role":"user"}', "no text 'content'"), ("[1]", "message 1"),
+                           ('\n{"role":"cat","content":""}', "line 2: 'cat' is not a role")):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            self.assertIn(word, chat.ask("/load " + path).replace("\n", ""))
+        self.assertIn("cannot be read", chat.ask("/load " + path + ".none"))
+        self.assertIn(STORY, chat.ask("/context"))
+
+    def test_a_session_goes_on_in_its_file(self):
+        path = self.folder("s.jsonl")
+        for turns in (1, 2):
+            chat = self.talk("-n", 5, "--session", path)
+            chat.ask(STORY)
+            self.assertEqual(len(self.messages(path)), 2 * turns)
+            self.assertIn("kept in " + path, chat.ask("/session").replace("\n", ""))
+        chat = self.talk("-n", 5, "--session", path, "--session-ro")
+        chat.ask(STORY)
+        self.assertEqual(len(self.messages(path)), 4)
+        self.assert_fails(cli.carat("chat", cli.STORIES, "--session", path, "-C"), 2, "one of them")
 
 
 if __name__ == "__main__":

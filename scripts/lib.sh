@@ -12,7 +12,7 @@ fail() { say "$*"; exit 1; }
 # The one list of Debian packages: to build, and what the tests and scripts/check need besides.
 packages_build=(g++ cmake ninja-build pkg-config libcli11-dev libsentencepiece-dev libxsimd-dev nlohmann-json3-dev
                 libspdlog-dev catch2 libpcre2-dev)
-packages_test=(python3 python3-pexpect python3-numpy)
+packages_test=(python3 python3-pexpect python3-numpy python3-jsonschema)
 packages_check=(clang clang-format)
 
 # need_packages PACKAGE…: installs those that are missing, or says what to run and ends the script.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <sstream>
 #include <utility>
 
+#include "app/config_file.h"
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/nearest.h"
@@ -26,7 +28,21 @@ constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string
     {"-ctv", "--cache-type-v"},
 });
 
+// What users of other programs try, and what they may have meant.
+constexpr auto kElsewhere = std::to_array<std::pair<std::string_view, std::string_view>>({
+    {"--json", "-o json wraps the answer in JSON, --format json makes the model write JSON"},
+});
+
+// A model in the settings is one to fall back on: it must not come before the one that an argument names.
+constexpr std::string_view kModel = "model", kDefaultModel = "default-model";
+
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_min() > 0; }
+
+// "FILE": CLI11 puts what its validators say behind a colon.
+std::string value_name(const CLI::Option& option) {
+  const std::string name = option.get_type_name();
+  return name.substr(0, name.find(':'));
+}
 
 // "-m, --model FILE", "--[no-]stats"
 std::string flag_names(const CLI::Option& option, bool all) {
@@ -41,16 +57,53 @@ std::string flag_names(const CLI::Option& option, bool all) {
       names.push_back("--" + name);
     }
   }
-  const std::string value = takes_value(option) ? " " + option.get_type_name() : "";
+  const std::string value = takes_value(option) ? " " + value_name(option) : "";
   return CLI::detail::join(names, ", ") + value;
+}
+
+std::vector<std::string> choices_of(const CLI::Option& option) {
+  try {
+    const std::string names = const_cast<CLI::Option&>(option).get_validator(kOneOf)->get_description();
+    return CLI::detail::split(names, ' ');
+  } catch (const CLI::OptionNotFound&) {
+    return {};
+  }
+}
+
+bool is_hidden(const CLI::Option& option) { return option.get_group().empty(); }
+
+void check_switch(const Setting& setting) {
+  try {
+    (void)read_switch(setting.value);
+  } catch (const CLI::ValidationError& e) {
+    throw BadUsage(setting.place + ": " + setting.name + ": " + e.what());
+  }
+}
+
+// Whether any command has it.
+bool is_flag_anywhere(const std::string& name) {
+  for (const CommandRow& row : commands()) {
+    for (const FlagInfo& flag : CommandLine(row).flags(true)) {
+      if (std::ranges::find(flag.names, name) != flag.names.end()) return true;
+    }
+  }
+  return false;
 }
 
 // In two columns; names that are too long get a line for themselves.
 std::string help_line(const std::string& names, const std::string& what) {
-  constexpr std::size_t kColumn = 30;
-  const bool fits = names.size() < kColumn;
-  const std::string gap = fits ? std::string(kColumn - names.size(), ' ') : "\n" + std::string(kColumn + 2, ' ');
-  return "  " + names + gap + what + "\n";
+  constexpr std::size_t kColumn = 32, kWidth = 98;
+  std::string text = "  " + names;
+  std::size_t at = text.size() < kColumn ? text.size() : kColumn + kWidth;  // column, on the last line
+  for (const std::string& word : CLI::detail::split(what, ' ')) {
+    const bool begins = at < kColumn || at + 1 + word.size() > kWidth;
+    if (at + 1 + word.size() > kWidth) text += "\n", at = 0;
+    if (begins) text.append(kColumn - at, ' '), at = kColumn;
+    if (!begins) text += ' ', ++at;
+    text += word;
+    at += word.size();
+  }
+  return text + "\n";
 }
 
 }  // namespace
@@ -59,6 +112,8 @@ std::string help_line(const std::string& names, const std::string& what) {
 struct CommandLine::Walk {
   std::vector<std::string>::const_iterator at, end;
   std::vector<std::string> flags, words;
+  std::vector<const CLI::Option*> given;
+  std::vector<Setting> settings;  // that became flags
 
   std::string take_value(const std::string& flag) {
     if (at == end) throw BadUsage("flag '" + flag + "' needs a value");
@@ -77,7 +132,7 @@ CommandLine::CommandLine(const CommandRow& row) : row_(row), app_(std::make_uniq
 CommandLine::~CommandLine() = default;
 
 std::vector<std::string> CommandLine::parse(const std::vector<std::string>& arguments) {
-  Walk walk{arguments.begin(), arguments.end(), {}, {}};
+  Walk walk{arguments.begin(), arguments.end(), {}, {}, {}, {}};
   while (walk.at != walk.end) {
     std::string argument = *walk.at++;
     const auto old = std::ranges::find(kOldNames, argument, [](const auto& names) { return names.first; });
@@ -95,9 +150,43 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
       walk.words.push_back(std::move(argument));
     }
   }
+  add_settings(walk);
   std::ranges::reverse(walk.flags);  // as CLI11 wants them
-  app_->parse(std::move(walk.flags));
+  try {
+    app_->parse(std::move(walk.flags));
+  } catch (const CLI::ParseError& e) {
+    const std::string message = e.what();
+    for (const Setting& setting : walk.settings) {
+      const std::string name = app_->get_option("--" + setting.name)->get_name();
+      if (message.starts_with(name + ":")) throw BadUsage(setting.place + ": " + message);
+    }
+    throw;
+  }
   return std::move(walk.words);
+}
+
+// Settings of the user's file become flags where neither an argument nor the environment says otherwise.
+void CommandLine::add_settings(Walk& walk) const {
+  const bool works = app_->get_option_no_throw("--quiet") != nullptr || app_->get_option_no_throw("--model") != nullptr;
+  if (!works) return;  // help and the like: a mistake in the file must not be in their way
+  for (Setting& setting : read_settings(row_.name)) {
+    const std::string name = "--" + (setting.name == kModel ? std::string(kDefaultModel) : setting.name);
+    const CLI::Option* const option = app_->get_option_no_throw(name);
+    if (option == nullptr) {
+      if (is_flag_anywhere("--" + setting.name)) continue;
+      throw BadUsage(setting.place + ": '" + setting.name + "' is no flag");
+    }
+    const char* const variable = std::getenv(option->get_envname().c_str());
+    if (variable != nullptr || std::ranges::find(walk.given, option) != walk.given.end()) continue;
+    if (takes_value(*option)) {
+      walk.flags.push_back(name);
+      walk.flags.push_back(setting.value);
+    } else {
+      check_switch(setting);
+      walk.flags.push_back(name + "=" + setting.value);
+    }
+    walk.settings.push_back(std::move(setting));
+  }
 }
 
 void CommandLine::take_long(Walk& walk, const std::string& argument) const {
@@ -106,6 +195,7 @@ void CommandLine::take_long(Walk& walk, const std::string& argument) const {
   std::ranges::replace(name, '_', '-');
   const CLI::Option* option = app_->get_option_no_throw(name);
   if (option == nullptr) refuse(name);
+  walk.given.push_back(option);
   if (!takes_value(*option)) {
     walk.flags.push_back(equals == std::string::npos ? name : name + argument.substr(equals));
     return;
@@ -121,6 +211,7 @@ void CommandLine::take_short(Walk& walk, const std::string& argument) const {
     const CLI::Option* option = app_->get_option_no_throw(name);
     if (option == nullptr) refuse(argument);
     walk.flags.push_back(name);
+    walk.given.push_back(option);
     if (!takes_value(*option)) continue;
     walk.flags.push_back(i + 1 < argument.size() ? argument.substr(i + 1) : walk.take_value(name));
     return;
@@ -128,6 +219,10 @@ void CommandLine::take_short(Walk& walk, const std::string& argument) const {
 }
 
 void CommandLine::refuse(const std::string& flag) const {
+  const auto elsewhere = std::ranges::find(kElsewhere, flag, [](const auto& row) { return row.first; });
+  if (elsewhere != kElsewhere.end()) {
+    throw BadUsage("'" + flag + "' is not a flag of '" + std::string(row_.name) + "'", std::string(elsewhere->second));
+  }
   std::vector<std::string> names;
   for (const CLI::Option* option : std::as_const(*app_).get_options()) {
     for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
@@ -145,13 +240,30 @@ bool CommandLine::asks_for_isas() const {
   return isa != nullptr && isa->count() > 0 && isa->as<std::string>() == "list";
 }
 
+std::vector<FlagInfo> CommandLine::flags(bool all_names) const {
+  std::vector<FlagInfo> flags;
+  for (const CLI::Option* option : std::as_const(*app_).get_options()) {
+    if (is_hidden(*option)) continue;
+    FlagInfo flag;
+    for (const std::string& name : option->get_snames()) flag.names.push_back("-" + name);
+    for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
+    flag.shown = flag_names(*option, all_names);
+    if (takes_value(*option)) flag.value = value_name(*option);
+    flag.choices = choices_of(*option);
+    flag.what = option->get_description();
+    flag.is_daily = option->get_group() != kMore;
+    flags.push_back(std::move(flag));
+  }
+  return flags;
+}
+
 std::string CommandLine::help(bool all) const {
   std::ostringstream text;
   text << "usage: carat " << row_.name << ' ' << row_.arguments << "\n" << row_.what << "\n\n";
   bool hides_some = false;
-  for (const CLI::Option* option : std::as_const(*app_).get_options()) {
-    const bool shown = all || option->get_group() != kMore;
-    if (shown) text << help_line(flag_names(*option, all), option->get_description());
+  for (const FlagInfo& flag : flags(all)) {
+    const bool shown = all || flag.is_daily;
+    if (shown) text << help_line(flag.shown, flag.what);
     hides_some |= !shown;
   }
   if (hides_some) text << "\n'carat " << row_.name << " --help-all' shows all flags.\n";

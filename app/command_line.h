@@ -10,6 +10,16 @@ namespace carat {
 
 enum class Asked { work, help, all_help };
 
+// A flag as help, completion and the manual show it.
+struct FlagInfo {
+  std::vector<std::string> names;    // "-m", "--model", "--weights"; of a switch also "--no-stats"
+  std::string shown;                 // the names in a line, and the value's: "-m, --model FILE", "--[no-]stats"
+  std::string value;                 // "FILE"; empty: takes none
+  std::vector<std::string> choices;  // of the value; none: anything
+  std::string what;
+  bool is_daily = true;
+};
+
 // The parser of a command, its flags and its work.
 class CommandLine {
  public:
@@ -28,6 +38,10 @@ class CommandLine {
   // `all`: every flag there is; otherwise those that are used every day.
   std::string help(bool all) const;
 
+  // In the order of the help. `all_names`: `shown` has those, too, that other programs use.
+  std::vector<FlagInfo> flags(bool all_names) const;
+
+  const CommandRow& row() const { return row_; }
   const Command& command() const { return command_; }
 
  private:
@@ -35,6 +49,7 @@ class CommandLine {
 
   void take_long(Walk& walk, const std::string& argument) const;
   void take_short(Walk& walk, const std::string& argument) const;
+  void add_settings(Walk& walk) const;
   [[noreturn]] void refuse(const std::string& flag) const;
 
   const CommandRow& row_;

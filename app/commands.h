@@ -43,6 +43,9 @@ Command add_eval(CLI::App&);
 Command add_bench(CLI::App&);
 Command add_compress_weights(CLI::App&);
 Command add_migrate_weights(CLI::App&);
+Command add_list(CLI::App&);
+Command add_devices(CLI::App&);
+Command add_completion(CLI::App&);
 Command add_version(CLI::App&);
 Command add_help(CLI::App&);
 

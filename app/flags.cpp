@@ -35,13 +35,14 @@ CLI::Validator real_between(double min, double max) {
 }
 
 CLI::Validator one_of(std::vector<std::string> names) {
+  std::string described = CLI::detail::join(names, " ");
   return CLI::Validator(
       [names = std::move(names)](std::string& input) {
         for (const std::string& name : names)
           if (input == name) return std::string();
         return "'" + input + "' is none of " + CLI::detail::join(names, ", ");
       },
-      "");
+      std::move(described), kOneOf);
 }
 
 CLI::Option* add_text(CLI::App& app, const std::string& names, std::string& target, const std::string& value_name,

@@ -8,9 +8,13 @@
 namespace carat {
 
 inline constexpr const char* kMore = "More";  // the group of flags that only --help-all shows
+inline constexpr const char* kHidden = "";    // of those that nobody types
+
+inline constexpr const char* kOneOf = "one of";
 
 CLI::Validator integer_between(std::int64_t min, std::int64_t max);
 CLI::Validator real_between(double min, double max);  // never NaN
+// One of the names, which have no spaces in them. The validator is called kOneOf and described by the names.
 CLI::Validator one_of(std::vector<std::string> names);
 
 // `target` is a number, or a std::optional of one.

@@ -7,8 +7,11 @@
 #include "app/command_line.h"
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/json_event.h"
+#include "app/manual_page.h"
 #include "app/nearest.h"
 #include "app/output.h"
+#include "kernels/backend.h"
 
 namespace carat {
 
@@ -26,27 +29,39 @@ const CommandRow* find_command(std::string_view name) {
 
 std::string overview() {
   std::string text =
-      "carat runs language models from GGUF files, on the CPU.\n\n"
+      "carat runs language models from GGUF and .sbs files, on the CPU.\n\n"
       "  carat run -m MODEL.gguf -p 'Why is the sky blue?'\n"
       "  carat chat -m MODEL.gguf\n\n"
       "commands:\n";
   for (const CommandRow& row : commands()) {
     char line[160];
-    std::snprintf(line, sizeof line, "  %-10s%s\n", std::string(row.name).c_str(), std::string(row.what).c_str());
+    std::snprintf(line, sizeof line, "  %-18s%s\n", std::string(row.name).c_str(), std::string(row.what).c_str());
     text += line;
   }
   return text + "\n'carat COMMAND --help' shows the flags of a command. Without a command, it is 'run'.\n";
 }
 
-Command add_version(CLI::App&) {
-  return [](Call&) {
-    print("carat " CARAT_VERSION "\n");
+Command add_version(CLI::App& app) {
+  const auto json = std::make_shared<bool>(false);
+  add_switch(app, "--json", *json, "as JSON");
+  return [json](Call&) {
+    if (*json) {
+      print(json_line({{"name", "carat"}, {"version", CARAT_VERSION}, {"isas", usable_isas()}}));
+    } else {
+      print("carat " CARAT_VERSION "\n");
+    }
     return kExitDone;
   };
 }
 
-Command add_help(CLI::App&) {
-  return [](Call& call) {
+Command add_help(CLI::App& app) {
+  const auto man = std::make_shared<bool>(false);
+  add_switch(app, "--man", *man, "print the manual page: carat help --man >carat.1");
+  return [man](Call& call) {
+    if (*man) {
+      print(manual_page());
+      return kExitDone;
+    }
     if (call.words.empty()) {
       print(overview());
       return kExitDone;

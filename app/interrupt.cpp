@@ -73,6 +73,8 @@ int Ending::exit_code() const {
       return kExitSignal + signal;
     case Kind::timeout:
       return kExitTimeout;
+    case Kind::cancelled:
+      return kExitSignal + SIGINT;  // as if the request alone had been interrupted
     case Kind::output_closed:
       break;
   }

@@ -12,9 +12,9 @@ namespace carat {
 
 // What ended it; nothing at first.
 struct Ending {
-  enum class Kind { none, signal, timeout, output_closed };
-  Kind kind = Kind::none;
-  int signal = 0;  // of Kind::signal
+  enum class Kind { none, signal, timeout, output_closed, cancelled };
+  Kind kind = Kind::none;  // cancelled: a request by its client; nothing else ends with it
+  int signal = 0;          // of Kind::signal
 
   explicit operator bool() const { return kind != Kind::none; }
   int exit_code() const;

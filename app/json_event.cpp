@@ -166,7 +166,7 @@ std::string_view type_name(const Event& event) {
 }  // namespace
 
 Json to_json(const Event& event, const RequestLabel& label) {
-  Json json = {{"type", type_name(event)}, {"id", label.id}};
+  Json json = {{"type", type_name(event)}, {"id", label.id.empty() ? Json(nullptr) : Json(label.id)}};
   std::visit([&](const auto& e) { add(json, e, label); }, event);
   return json;
 }

@@ -12,7 +12,7 @@ using Json = nlohmann::ordered_json;
 
 // What every event of a request carries besides its own.
 struct RequestLabel {
-  std::string id = "r1";
+  std::string id = "r1";               // empty: it could not be read
   std::string source = "carat_local";  // who answers, to pipelines that ask several
   std::string model = {};              // its name; empty until it is known
   int bits = 0;                        // of its weights; 0 until it is known

@@ -1,8 +1,10 @@
 #include "app/log.h"
 
+#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -33,9 +35,23 @@ void start_log() {
   set_log_verbosity(0);
 }
 
+// Of what standard error gets; a log file gets everything.
 void set_log_verbosity(int verbosity) {
-  spdlog::set_level(verbosity < 0 ? spdlog::level::err : verbosity == 0 ? spdlog::level::warn : spdlog::level::info);
-  spdlog::get(kPlain)->set_level(spdlog::level::info);
+  const auto level = verbosity < 0 ? spdlog::level::err : verbosity == 0 ? spdlog::level::warn : spdlog::level::info;
+  spdlog::default_logger()->sinks().front()->set_level(level);
+}
+
+bool log_to_file(const std::string& path) {
+  if (!std::ofstream(path, std::ios::app)) return false;  // spdlog would make the folders
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
+    sink->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %v");
+    spdlog::default_logger()->sinks().push_back(std::move(sink));
+    spdlog::default_logger()->flush_on(spdlog::level::info);
+    return true;
+  } catch (const spdlog::spdlog_ex&) {
+    return false;
+  }
 }
 
 void log_error(std::string_view message, std::string_view hint) {

@@ -1,5 +1,6 @@
 // Everything that is said on standard error.
 #pragma once
+#include <string>
 #include <string_view>
 
 namespace carat {
@@ -9,6 +10,10 @@ void start_log();
 
 // Below 0: errors alone; 0: notes too; above: details.
 void set_log_verbosity(int verbosity);
+
+// From now on, all but what was asked for goes to the end of a file, too, with the time. False if that cannot be
+// opened.
+bool log_to_file(const std::string& path);
 
 // "carat: error: MESSAGE" and, if there is one, "hint: HINT"; each in one line, whatever a file made it say.
 void log_error(std::string_view message, std::string_view hint = {});

@@ -11,6 +11,7 @@
 #include "app/help.h"
 #include "app/interrupt.h"
 #include "app/log.h"
+#include "app/model_names.h"
 #include "app/nearest.h"
 #include "app/output.h"
 #include "app/text_input.h"
@@ -29,6 +30,9 @@ constexpr CommandRow kCommands[] = {
     {"compress-weights", "IN OUT", "convert a model, or make it smaller", add_compress_weights},
     {"migrate-weights", "--weights FILE --output-weights FILE", "bring an old .sbs file up to date",
      add_migrate_weights},
+    {"list", "", "list the models in the folders of CARAT_MODELS", add_list},
+    {"devices", "", "show what there is to run on", add_devices},
+    {"completion", "bash|zsh|fish", "print a script that completes commands and flags", add_completion},
     {"version", "", "print the version", add_version},
     {"help", "[COMMAND]", "print this, or all flags of a command", add_help},
 };
@@ -61,7 +65,7 @@ const CommandRow& take_command(std::vector<std::string>& arguments) {
     arguments.erase(arguments.begin());
     return *row;
   }
-  if (!first.starts_with('-') && !std::filesystem::exists(first)) {
+  if (!first.starts_with('-') && !std::filesystem::exists(first) && find_model(first).empty()) {
     const std::string near = suggestion(first, command_names());
     if (!near.empty()) throw BadUsage("'" + first + "' is neither a command nor a file", near);
   }

@@ -4,9 +4,13 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "app/duration.h"
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/interrupt.h"
 #include "app/log.h"
+#include "app/model_names.h"
+#include "app/nearest.h"
 #include "app/threads.h"
 
 namespace carat {
@@ -32,6 +36,21 @@ void add_cache_type(CLI::App& app, const std::string& name, DType& type, const s
   app.add_option(name, take, what)->type_name("TYPE")->group(kMore)->check(CLI::Validator(check, ""));
 }
 
+// The path of a model in the folders of CARAT_MODELS, or what was given.
+std::string named_path(const std::string& given) {
+  if (given.find('/') != std::string::npos || std::filesystem::exists(given)) return given;
+  const std::string found = find_model(given);
+  return found.empty() ? given : found;
+}
+
+[[noreturn]] void throw_no_model(const std::string& word) {
+  std::vector<std::string> names;
+  for (const NamedModel& model : list_models()) names.push_back(model.name);
+  const std::string near = suggestion(word, names);
+  throw BadUsage("'" + word + "' is not a file" + (names.empty() ? "" : ", and no model is called that"),
+                 near.empty() ? "the first argument is the model; a prompt goes behind -p" : near);
+}
+
 bool names_model(const std::string& word) {
   // A missing model is for the loader to report.
   return std::filesystem::exists(word) || word.ends_with(".gguf") || word.ends_with(".sbs");
@@ -41,25 +60,25 @@ bool names_model(const std::string& word) {
 
 void ModelFlags::add_to(CLI::App& app) {
   add_text(app, "-m,--model,--weights", path, "FILE", "the model, a GGUF or .sbs file [CARAT_MODEL]");
+  add_text(app, "--default-model", fallback, "FILE", "what 'model' in the settings comes to")->group(kHidden);
   add_text(app, "--tokenizer", tokenizer, "FILE", "the SentencePiece model of an .sbs file that has none inside")
       ->group(kMore);
 }
 
 std::string ModelFlags::take_path(std::vector<std::string>& words) const {
-  if (!path.empty()) return path;
+  if (!path.empty()) return named_path(path);
   const char* const set = std::getenv("CARAT_MODEL");
-  const bool has_default = set != nullptr && *set != '\0';
+  const std::string standing = set != nullptr && *set != '\0' ? set : fallback;
   const bool is_stdin = !words.empty() && words.front() == "-";
-  if (!words.empty() && !(is_stdin && has_default)) {
+  if (!words.empty() && !(is_stdin && !standing.empty())) {
     const std::string word = words.front();
-    if (!names_model(word)) {
-      throw BadUsage("'" + word + "' is not a file", "the first argument is the model; a prompt goes behind -p");
-    }
+    const std::string found = named_path(word);
+    if (!names_model(found)) throw_no_model(word);
     words.erase(words.begin());
-    return word;
+    return found;
   }
-  if (!has_default) throw BadUsage("no model", "name a model file with -m, or set CARAT_MODEL");
-  return set;
+  if (standing.empty()) throw BadUsage("no model", "name a model file with -m, or set CARAT_MODEL");
+  return named_path(standing);
 }
 
 void BackendFlags::add_to(CLI::App& app) {
@@ -67,6 +86,10 @@ void BackendFlags::add_to(CLI::App& app) {
               "threads (default: as many as CPUs) [CARAT_THREADS]")
       ->envname("CARAT_THREADS");
   add_text(app, "--isa", isa, "NAME", "instruction set to use; 'list' shows what this machine has")->group(kMore);
+  add_text(app, "--device", device, "NAME", "what to run on: cpu or auto (the cpu is all there is)")->group(kMore);
+  add_text(app, "--gpu-layers", gpu_layers, "N", "layers on a GPU (-ngl): 0 or auto (there is no GPU) [CARAT_NGL]")
+      ->envname("CARAT_NGL")
+      ->group(kMore);
 }
 
 BackendOptions BackendFlags::options() const {
@@ -75,6 +98,12 @@ BackendOptions BackendFlags::options() const {
     std::string names;
     for (const std::string_view name : usable) names += (names.empty() ? "" : ", ") + std::string(name);
     throw BadUsage("--isa: this machine cannot use '" + isa + "'", "it can use " + names);
+  }
+  if (device != "auto" && device != "cpu") {
+    throw Failure(kExitResource, "--device: there is no device '" + device + "'", "'carat devices' lists them");
+  }
+  if (gpu_layers != "auto" && gpu_layers != "0") {
+    throw Failure(kExitResource, "--gpu-layers: there is no GPU to put " + gpu_layers + " layers on", "-ngl 0");
   }
   return {threads ? *threads : std::min(usable_cpus(), kMaxThreads), isa};
 }
@@ -96,9 +125,16 @@ void ContextFlags::add_to(CLI::App& app) {
 }
 
 std::size_t ContextFlags::positions(const ModelConfig& config) const {
+  std::vector<Warning> warnings;
+  const std::size_t count = positions(config, warnings);
+  for (const Warning& warning : warnings) log_note(warning.message);
+  return count;
+}
+
+std::size_t ContextFlags::positions(const ModelConfig& config, std::vector<Warning>& warnings) const {
   if (context > config.context) {
-    log_note("the model was trained for " + std::to_string(config.context) + " tokens of context, not " +
-             std::to_string(context));
+    warnings.push_back({"long_context", "the model was trained for " + std::to_string(config.context) +
+                                            " tokens of context, not " + std::to_string(context)});
   }
   return context > 0 ? context : std::min(config.context, kDefaultContext);
 }
@@ -116,6 +152,26 @@ std::optional<Lookup> LookupFlags::make(std::size_t context) const {
   return Lookup(context, max_draft);
 }
 
+void TimeoutFlag::add_to(CLI::App& app) {
+  const auto take = [this](const CLI::results_t& results) {
+    timeout = *parse_duration(results.back());
+    return true;
+  };
+  const auto check = [](std::string& text) {
+    return parse_duration(text) ? std::string() : "'" + text + "' is no length of time like 30, 500ms, 2m or 1h";
+  };
+  app.add_option("--timeout", take, "end by then, with what there is: 30, 500ms, 2m, 1h [CARAT_TIMEOUT]")
+      ->type_name("TIME")
+      ->check(CLI::Validator(check, ""))
+      ->envname("CARAT_TIMEOUT");
+}
+
+void TimeoutFlag::apply(const Call& call) const {
+  if (timeout.count() == 0) return;
+  constexpr std::chrono::nanoseconds kLeastGrace = std::chrono::seconds(1);
+  call.interrupt.set_deadline(call.start.start() + timeout, std::max(kLeastGrace, timeout / 20));
+}
+
 void add_stop_texts(CLI::App& app, std::vector<std::string>& texts) {
   const auto refuse_empty = [](std::string& text) { return std::string(text.empty() ? "a stop text is empty" : ""); };
   add_texts(app, "-r,--stop,--reverse-prompt", texts, "TEXT", "end the answer before this text; repeatable")
@@ -125,8 +181,14 @@ void add_stop_texts(CLI::App& app, std::vector<std::string>& texts) {
 void LogFlags::add_to(CLI::App& app) {
   add_switch(app, "-q,--quiet", quiet, "say nothing but errors on standard error")->group(kMore);
   app.add_flag("-v,--verbose", verbose, "say more on standard error")->group(kMore);
+  add_text(app, "--log-file", file, "FILE", "write what is said, and details, to the end of a file [CARAT_LOG]")
+      ->envname("CARAT_LOG")
+      ->group(kMore);
 }
 
-void LogFlags::apply() const { set_log_verbosity(quiet ? -1 : verbose); }
+void LogFlags::apply() const {
+  set_log_verbosity(quiet ? -1 : verbose);
+  if (!file.empty() && !log_to_file(file)) throw BadUsage("--log-file: '" + file + "' cannot be written");
+}
 
 }  // namespace carat

@@ -1,33 +1,36 @@
 // Groups of flags that several commands share, and what they come to.
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "app/commands.h"
+#include "app/event.h"
 #include "engine/kv_cache.h"
 #include "engine/lookup.h"
+#include "engine/model_config.h"
 #include "kernels/backend.h"
-
-namespace CLI {
-class App;
-}
 
 namespace carat {
 
 struct ModelFlags {
   std::string path;
+  std::string fallback;   // of the user's settings
   std::string tokenizer;  // of files that have none inside
 
   void add_to(CLI::App&);
 
-  // The path of the model: the flag's, else the first of `words`, which is taken away, else CARAT_MODEL's.
+  // The path of the model: the flag's, else the first of `words`, which is taken away, else CARAT_MODEL's, else that of
+  // the settings. Each may be a name in the folders of CARAT_MODELS.
   std::string take_path(std::vector<std::string>& words) const;
 };
 
 struct BackendFlags {
   std::optional<std::size_t> threads;  // none: as many as there are CPUs to use
   std::string isa;                     // empty: the best
+  std::string device = "auto", gpu_layers = "auto";
 
   void add_to(CLI::App&);
   BackendOptions options() const;
@@ -40,7 +43,9 @@ struct ContextFlags {
 
   void add_to(CLI::App&);
 
-  // Positions to make room for. Notes a context beyond what the model was trained for.
+  // Positions to make room for; with a warning of a context beyond what the model was trained for.
+  std::size_t positions(const ModelConfig& config, std::vector<Warning>& warnings) const;
+  // The same; logs the warnings.
   std::size_t positions(const ModelConfig& config) const;
 };
 
@@ -54,12 +59,21 @@ struct LookupFlags {
   std::optional<Lookup> make(std::size_t context) const;
 };
 
+// --timeout: how long a command may take, from the start of the process.
+struct TimeoutFlag {
+  std::chrono::nanoseconds timeout{};  // 0: as long as it takes
+
+  void add_to(CLI::App&);
+  void apply(const Call& call) const;
+};
+
 // --stop: texts that end an answer.
 void add_stop_texts(CLI::App&, std::vector<std::string>& texts);
 
 struct LogFlags {
   bool quiet = false;
   int verbose = 0;
+  std::string file;
 
   void add_to(CLI::App&);
   void apply() const;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "app/colour.h"
 #include "app/flags.h"
 
 namespace carat {
@@ -33,6 +34,9 @@ void OutputFlags::add_to(CLI::App& app) {
            "where a model's thoughts go: stderr, stdout or none (default: stderr if a terminal)")
       ->check(one_of({"stderr", "stdout", "none", "auto"}))
       ->group(kMore);
+  add_text(app, "--color", color, "WHEN", "dim a model's thoughts on standard error: always, never, auto (if it can)")
+      ->check(one_of({"always", "never", "auto", "on", "off"}))
+      ->group(kMore);
 }
 
 bool OutputFlags::shows_progress() const {
@@ -54,7 +58,7 @@ std::unique_ptr<Sink> OutputFlags::make_sink(Output& output, bool quiet) const {
       .thoughts = think_output == "stdout" ? Shown::on_stdout
                   : to_stderr              ? Shown::on_stderr
                                            : Shown::hidden,
-      .dims_thoughts = to_stderr && errors_are_seen(),
+      .dims_thoughts = to_stderr && shows_colour(STDERR_FILENO, color),
   });
 }
 

@@ -21,6 +21,7 @@ struct OutputFlags {
   std::optional<bool> stats;          // none: on a terminal
   std::string progress = "auto";      // on, off
   std::string think_output = "auto";  // stderr, stdout, none
+  std::string color = "auto";         // always, never
 
   void add_to(CLI::App&);
 

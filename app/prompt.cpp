@@ -1,6 +1,7 @@
 #include "app/prompt.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "app/failure.h"
 #include "app/flags.h"
@@ -23,15 +24,37 @@ std::string checked_stdin(bool notes_waiting) { return checked_text(read_stdin(n
 
 std::string checked_file(const std::string& path) { return checked_text(read_text(path), source_name(path)); }
 
+// "\n" is a line feed, "\t" a tab, "\\" a backslash, "\x41" a byte; any other backslash is one.
+std::string unescaped(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char next = text[i] == '\\' && i + 1 < text.size() ? text[i + 1] : '\0';
+    const std::size_t known = std::string_view("nrt\\\"'").find(next);
+    unsigned byte = 0;
+    if (next == 'x' && i + 3 < text.size() &&
+        std::from_chars(&text[i + 2], &text[i + 4], byte, 16).ptr == &text[i + 4]) {
+      out += static_cast<char>(byte);
+      i += 3;
+    } else if (next != '\0' && known != std::string_view::npos) {
+      out += "\n\r\t\\\"'"[known];
+      ++i;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 // The words of one part after another, with standard input as a part of its own where "-" stands.
-void add_words(const std::vector<std::string>& words, std::vector<std::string>& parts) {
+void add_words(const std::vector<std::string>& words, bool escape, std::vector<std::string>& parts) {
   bool goes_on = false;
-  for (const std::string& word : words) {
-    if (word == kStdin) {
+  for (const std::string& given : words) {
+    if (given == kStdin) {
       parts.push_back(checked_stdin(false));
       goes_on = false;
       continue;
     }
+    const std::string word = escape ? unescaped(given) : given;
     check_text(word, "the prompt");
     if (goes_on) {
       parts.back().append(" ").append(word);
@@ -49,7 +72,8 @@ void FrameFlags::add_to(CLI::App& app) {
   add_text(app, "--system-file", system_file, "FILE", "the same, from a file")->group(kMore);
   std::string names;
   for (const std::string_view frame : ChatFrame::names()) names += (names.empty() ? "" : ", ") + std::string(frame);
-  add_text(app, "--template", name, "NAME", "turns as of another model: " + names)->group(kMore);
+  add_text(app, "--template", name, "NAME", "turns as of another model: " + names + "; or as in a template: @FILE")
+      ->group(kMore);
 }
 
 std::string FrameFlags::system_text() const {
@@ -60,11 +84,26 @@ std::string FrameFlags::system_text() const {
 }
 
 ChatFrame FrameFlags::choose(const OpenModel& model) const {
+  std::vector<Warning> warnings;
+  const ChatFrame frame = choose(model, warnings);
+  for (const Warning& warning : warnings) log_note(warning.message);
+  return frame;
+}
+
+ChatFrame FrameFlags::choose(const OpenModel& model, std::vector<Warning>& warnings) const {
   if (name.empty()) {
     if (model.frame.basis == ChatFrame::Choice::Basis::none && !chat_template(model.files.file).empty()) {
-      log_note("the model's chat template is not one of those known: texts go in as they are (see --template)");
+      warnings.push_back(
+          {"unknown_template",
+           "the model's chat template is not one of those known: texts go in as they are (see --template)"});
     }
     return model.frame.frame;
+  }
+  if (name.starts_with('@')) {
+    const std::string text = checked_file(name.substr(1));
+    const auto choice = ChatFrame::choose(text, model.model.config.architecture, *model.tokenizer);
+    if (choice.basis == ChatFrame::Choice::Basis::chat_template) return choice.frame;
+    throw BadUsage("--template: " + name.substr(1) + ": this template is not one of those known");
   }
   if (auto frame = ChatFrame::by_name(name, chat_template(model.files.file))) return *frame;
   std::string names;
@@ -77,6 +116,7 @@ void PromptFlags::add_to(CLI::App& app) {
   add_text(app, "-f,--file,--prompt-file", file, "FILE", "the prompt, from a file; '-' is standard input");
   add_switch(app, "--stdin", uses_stdin, "read standard input before the prompt (default: if it is a pipe or a file)")
       ->group(kMore);
+  add_switch(app, "--escape", escape, "in -p and words, read \\n, \\t, \\\\ and \\xHH as what they mean")->group(kMore);
 }
 
 // Whether standard input comes first, because nothing says where else it goes.
@@ -85,7 +125,7 @@ bool PromptFlags::reads_stdin(const std::vector<std::string>& words) const {
   return !is_placed && uses_stdin.value_or(stdin_is_redirected());
 }
 
-std::string PromptFlags::text(const std::vector<std::string>& words) const {
+std::optional<std::string> PromptFlags::text(const std::vector<std::string>& words) const {
   const bool has_prompt = !prompts.empty() || !file.empty() || !words.empty();
   std::vector<std::string> parts;
   if (reads_stdin(words)) {
@@ -93,13 +133,14 @@ std::string PromptFlags::text(const std::vector<std::string>& words) const {
     if (!text.empty()) parts.push_back(std::move(text));
   }
   if (!file.empty()) parts.push_back(checked_file(file));
-  for (const std::string& prompt : prompts) check_text(prompt, "--prompt");
-  if (!prompts.empty()) parts.push_back(CLI::detail::join(prompts, "\n"));
-  add_words(words, parts);
-  if (parts.empty()) {
-    throw BadUsage("no prompt", stdin_is_terminal() ? "give one with -p, or talk to the model with 'carat chat'"
-                                                    : "give one with -p, -f or on standard input");
+  if (!prompts.empty()) {
+    std::string text = CLI::detail::join(prompts, "\n");
+    if (escape) text = unescaped(text);
+    check_text(text, "--prompt");
+    parts.push_back(std::move(text));
   }
+  add_words(words, escape, parts);
+  if (parts.empty()) return std::nullopt;
   return CLI::detail::join(parts, "\n\n");
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "app/event.h"
 #include "app/open_model.h"
 
 namespace CLI {
@@ -21,7 +22,10 @@ struct FrameFlags {
 
   // Empty if there is none. Throws BadUsage.
   std::string system_text() const;
-  // The frame of that name, or the model's own. Throws BadUsage.
+  // The frame of that name, that of a template file ("@FILE"), or the model's own, perhaps with a warning.
+  // Throws BadUsage.
+  ChatFrame choose(const OpenModel& model, std::vector<Warning>& warnings) const;
+  // The same; logs the warnings.
   ChatFrame choose(const OpenModel& model) const;
 };
 
@@ -29,13 +33,14 @@ struct PromptFlags {
   std::vector<std::string> prompts;
   std::string file;
   std::optional<bool> uses_stdin;  // none: if it is a pipe or a file
+  bool escape = false;             // "\n" in an argument is a line feed
 
   void add_to(CLI::App&);
 
   // The parts there are, an empty line between them: standard input, the file, -p (each a line), `words` (spaces
-  // between, and "-" is where standard input goes). The last line end of a file is dropped. Throws BadUsage if there
-  // is no prompt at all, or it is not a text.
-  std::string text(const std::vector<std::string>& words) const;
+  // between, and "-" is where standard input goes). The last line end of a file is dropped. None: there is no prompt at
+  // all. Throws BadUsage if it is not a text.
+  std::optional<std::string> text(const std::vector<std::string>& words) const;
 
  private:
   bool reads_stdin(const std::vector<std::string>& words) const;

@@ -53,8 +53,7 @@ bool ReplyWriter::push(TokenId id, std::span<const float> logits) {
   if (options_.logprobs) next_.logprobs.push_back(chances_of(id, logits, *options_.logprobs, tokenizer_));
   if (splitter_.thinking()) ++reasoning_tokens_;
   std::string text = decoder_.push(id);
-  next_.lossy |= decoder_.lossy() && !was_lossy_;
-  was_lossy_ = decoder_.lossy();
+  next_.lossy |= decoder_.take_lossy();
   show(splitter_.push(text));
   return !stop_text_.found();
 }

@@ -61,7 +61,6 @@ class ReplyWriter {
   StopText stop_text_;
   std::string answer_, reasoning_;
   std::size_t tokens_ = 0, reasoning_tokens_ = 0;
-  bool was_lossy_ = false;
   Delta next_;  // what goes with the next text
 };
 

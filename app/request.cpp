@@ -81,6 +81,7 @@ ErrorEvent Request::ended_early(const Ending& ending) const {
   if (ending.kind == Kind::timeout) {
     return {"timeout", "the deadline came" + where, "a larger --timeout", phase_, kExitTimeout, true};
   }
+  if (ending.kind == Kind::cancelled) return {"cancelled", "cancelled", "", phase_, ending.exit_code(), false};
   return {"interrupted", "ended from outside" + where, "", phase_, ending.exit_code(), false};
 }
 

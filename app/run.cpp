@@ -1,148 +1,99 @@
-// carat run: one prompt, one answer.
-#include <algorithm>
-#include <limits>
-
-#include "app/commands.h"
-#include "app/constraint_flags.h"
+// carat run: one prompt, one answer; or requests until there are no more.
 #include "app/failure.h"
-#include "app/flags.h"
 #include "app/interrupt.h"
 #include "app/log.h"
-#include "app/model_facts.h"
-#include "app/options.h"
-#include "app/output_flags.h"
-#include "app/prompt.h"
+#include "app/messages.h"
+#include "app/query.h"
 #include "app/reply.h"
 #include "app/request.h"
-#include "app/sampling_flags.h"
+#include "app/text_input.h"
+#include "app/worker.h"
 
 namespace carat {
 namespace {
 
-constexpr std::int64_t kDefaultTokens = 2048;  // a model that does not stop must not run for hours
-
-struct RunOptions {
-  ModelFlags model;
-  PromptFlags prompt;
-  FrameFlags frame;
-  bool raw = false;
-  std::optional<std::int64_t> tokens;  // -1: as many as the context has room for
-  ContextFlags context;
-  SamplingFlags sampling;
-  ConstraintFlags constraint;
-  std::vector<std::string> stops;
-  BackendFlags backend;
-  OutputFlags output;
-  LogFlags log;
-};
-
-// The prompt's tokens: the turns of `frame`, or just the text.
-std::vector<TokenId> make_prompt(const RunOptions& o, const Tokenizer& tokenizer, const ChatFrame& frame,
-                                 const std::string& text) {
-  std::vector<Message> messages;
-  if (std::string system = o.frame.system_text(); !system.empty()) {
-    messages.push_back({Role::system, std::move(system)});
-  }
-  messages.push_back({Role::user, text});
-  // A constraint is for the answer: thoughts could not be told from it.
-  return frame.render(tokenizer, messages, {.think = !o.constraint.given()});
-}
-
-void check_fits(std::size_t tokens, std::size_t context, const ModelConfig& config) {
-  if (tokens == 0) throw BadUsage("the prompt is empty, and this model begins no text by itself");
-  if (tokens <= context) return;
-  throw PromptTooLong("the prompt has " + std::to_string(tokens) + " tokens, the context " + std::to_string(context),
-                      tokens < config.context ? "-c " + std::to_string(config.context)
-                                              : "this model reads no more; shorten the prompt");
-}
-
-void warn(Request& request, Warning warning) {
+void warn(Request& request, const Warning& warning) {
   log_note(warning.message);
-  request.on(std::move(warning));
+  request.on(warning);
 }
 
-void note_end(const RunOptions& o, FinishReason reason, std::size_t context, Request& request) {
-  if (reason == FinishReason::length && !o.tokens) {
-    warn(request,
-         {"length", "stopped after " + std::to_string(kDefaultTokens) + " tokens (-n sets another limit, -1 none)"});
-  } else if (reason == FinishReason::context) {
-    warn(request,
-         {"context", "stopped: the context of " + std::to_string(context) + " tokens is full (-c sets another)"});
+// What the flags and arguments say, as a conversation.
+Query read_query(const RunOptions& o, const std::vector<std::string>& words) {
+  Query query{{}, o.query};
+  std::vector<Message> earlier;
+  if (!o.messages.empty()) earlier = read_messages(o.messages);
+  if (std::string system = o.frame.system_text(); !system.empty()) {
+    if (!earlier.empty() && earlier.front().role == Role::system) {
+      throw BadUsage("--system: the messages begin with the system's words themselves");
+    }
+    query.messages.push_back({Role::system, std::move(system)});
   }
+  query.messages.insert(query.messages.end(), earlier.begin(), earlier.end());
+  if (std::optional<std::string> text = o.prompt.text(words)) {
+    query.messages.push_back({Role::user, std::move(*text)});
+  } else if (earlier.empty()) {
+    throw BadUsage("no prompt", stdin_is_terminal() ? "give one with -p, or talk to the model with 'carat chat'"
+                                                    : "give one with -p, -f or on standard input");
+  }
+  if (query.messages.back().role != Role::user)
+    throw BadUsage("the last message is not the user's: give a prompt, too");
+  return query;
 }
 
 int answer(const RunOptions& o, Call& call, Request& request) {
-  if (o.raw && !o.frame.empty()) throw BadUsage("--raw knows no turns: no --template and no --system go with it");
-  const std::unique_ptr<Automaton> automaton = o.constraint.automaton();
+  o.check();
   const std::string path = o.model.take_path(call.words);
   request.enter(Phase::input);
-  const std::string text = o.prompt.text(call.words);
+  const Query query = read_query(o, call.words);
   request.enter(Phase::load);
   const Stopwatch loading;
   const BackendOptions backend = o.backend.options();
   const OpenModel model = open_model(open_files(path, o.model.tokenizer), backend);
   const double load_ms = loading.ms();
   request.enter(Phase::tokenize);
-  const ChatFrame frame = o.raw ? *ChatFrame::by_name("raw") : o.frame.choose(model);
-  const std::vector<TokenId> prompt = make_prompt(o, *model.tokenizer, frame, text);
-
-  const std::size_t context = o.context.positions(model.model.config);
-  check_fits(prompt.size(), context, model.model.config);
-  const std::int64_t tokens = o.tokens.value_or(kDefaultTokens);
-  const std::size_t max_tokens = tokens < 0 ? context : static_cast<std::size_t>(tokens);
-  Session session(model.model, {std::min(context, prompt.size() + max_tokens), o.context.batch});
-  Sampler sampler(sampling_options(o.sampling, model, context), model.model.config.vocabulary);
-  for (const TokenId id : prompt) sampler.note(id);
+  const Asker asker(o, model, backend.threads, load_ms);
+  const PreparedQuery prepared = asker.prepare(query);
+  const std::size_t most = prepared.prompt.size() + prepared.reply.max_tokens;
+  Session session(model.model, {std::min(asker.context(), most), o.context.batch});
+  Sampler sampler(prepared.sampling, model.model.config.vocabulary);
+  for (const TokenId id : prepared.prompt) sampler.note(id);
 
   Interrupt::Watch watch(call.interrupt);
-  const ModelFacts facts = model_facts(model.files.file, model.model.config.context);
-  request.on(Start{.model = facts,
-                   .context = context,
-                   .threads = backend.threads,
-                   .batch = o.context.batch,
-                   .device = "cpu",
-                   .isa = std::string(model.model.backend->name()),
-                   .template_name = std::string(frame.name()),
-                   .sampling = sampler.options()});
-  Result expected;
-  expected.usage.prompt_tokens = prompt.size();
-  expected.timings.load_ms = load_ms;
-  expected.memory = {weight_bytes(model.files.file), session.cache_bytes(), 0};
-  expected.seed = sampler.options().seed;
+  request.on(asker.start(prepared));
+  for (const Warning& warning : asker.warnings()) warn(request, warning);
+  const Result expected = asker.expected(prepared, session.cache_bytes());
   request.expect(expected);
-  request.enter(Phase::prefill);
-
-  ReplyOptions options;
-  options.max_tokens = max_tokens;
-  options.end_tokens = frame.stops(*model.tokenizer);
-  options.stop_texts = o.stops;
-  options.begins_text = frame.name() != "raw" || text.empty();
-  options.progress_step = o.output.shows_progress() ? o.context.batch : 0;
-  const auto constraint = automaton == nullptr
-                              ? nullptr
-                              : std::make_unique<AnswerConstraint>(*automaton, *model.tokenizer, options.end_tokens);
-  if (constraint != nullptr) constraint->begin(options.begins_text);
-  options.filter = constraint.get();
-  Reply reply = carat::reply(session, sampler, prompt, *model.tokenizer, options, request, watch.token());
-  const Ending ending = watch.ending();
-  if (!ending) note_end(o, reply.result.reason, context, request);
-  if (constraint != nullptr) {
-    reply.result.constraint = {std::string(o.constraint.kind()), constraint->satisfied()};
-    if (!constraint->satisfied() && !ending)
-      warn(request, {"constraint_not_met", "the answer ends before the constraint is met"});
+  if (o.output.shows_progress()) {
+    request.on(Progress{Phase::load, expected.memory.weights, expected.memory.weights, "bytes", load_ms});
   }
+  if (o.echo) {
+    print(o.raw ? prepared.messages.back().content
+                : asker.frame().text(*model.tokenizer, prepared.messages, o.render.options(asker.frame())));
+  }
+  request.enter(Phase::prefill);
+  Reply reply =
+      carat::reply(session, sampler, prepared.prompt, *model.tokenizer, prepared.reply, request, watch.token());
+  const Ending ending = watch.ending();
+  call.interrupt.clear_deadline();  // the answer is there: it does not come too late any more
+  const auto warning = asker.ending_warning(query, reply.result.reason);
+  if (warning && !ending) warn(request, *warning);
   return request.finish(std::move(reply.result), ending);
 }
 
 int run(const RunOptions& o, Call& call) {
   o.log.apply();
+  o.timeout.apply(call);
+  call.interrupt.watch_output();
+  if (o.is_worker()) {
+    o.check();
+    return run_worker(o, call);
+  }
   Output output;
   const auto sink = o.output.make_sink(output, o.log.quiet);
   Request request(*sink, call.start);
   const Interrupt::LastWords last_words(
       call.interrupt, [&request](const Ending& ending) { request.abandon(ending); },
       [&request] { say(request.status()); });
-  call.interrupt.watch_output();
   try {
     return answer(o, call, request);
   } catch (const OutputClosed&) {
@@ -157,19 +108,7 @@ int run(const RunOptions& o, Call& call) {
 
 Command add_run(CLI::App& app) {
   const auto o = std::make_shared<RunOptions>();
-  o->model.add_to(app);
-  o->prompt.add_to(app);
-  o->frame.add_to(app);
-  add_switch(app, "--raw", o->raw, "go on with the prompt as it is, without turns");
-  add_integer(app, "-n,--predict,--max-tokens,--n-predict,--max-generated-tokens", o->tokens, -1,
-              std::numeric_limits<std::int32_t>::max(), "tokens to write at most; -1: no limit (default: 2048)");
-  o->context.add_to(app);
-  o->sampling.add_to(app);
-  o->constraint.add_to(app);
-  add_stop_texts(app, o->stops);
-  o->backend.add_to(app);
-  o->output.add_to(app);
-  o->log.add_to(app);
+  o->add_to(app);
   return [o](Call& call) { return run(*o, call); };
 }
 

@@ -1,5 +1,6 @@
 #include "app/sampling_flags.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -78,6 +79,31 @@ std::pair<TokenId, float> parse_bias(const std::string& text, std::size_t vocabu
   return {static_cast<TokenId>(id), static_cast<float>(bias)};
 }
 
+// Turns off the samplers that are not in the list.
+void keep_samplers(SamplingOptions& options, std::string list) {
+  constexpr auto kChain = std::to_array<std::string_view>({"penalties", "top_k", "top_p", "min_p", "temperature"});
+  std::array<bool, kChain.size()> kept{};
+  std::ranges::replace(list, ',', ';');
+  std::ranges::replace(list, '-', '_');
+  std::size_t next = 0;
+  for (std::string name : CLI::detail::split(list, ';')) {
+    if (name == "temp") name = "temperature";
+    const auto place = static_cast<std::size_t>(std::ranges::find(kChain, name) - kChain.begin());
+    if (place == kChain.size()) throw BadUsage("--samplers: '" + name + "' is not known");
+    if (place < next) throw BadUsage("--samplers: '" + name + "' comes too late", "the order is fixed; see --help-all");
+    kept[place] = true;
+    next = place + 1;
+  }
+  if (!kept[0]) {
+    options.repeat_penalty = 1;
+    options.presence_penalty = options.frequency_penalty = 0;
+  }
+  if (!kept[1]) options.top_k = 0;
+  if (!kept[2]) options.top_p = 1;
+  if (!kept[3]) options.min_p = 0;
+  if (!kept[4]) options.temperature = 1;
+}
+
 }  // namespace
 
 void SamplingFlags::add_to(CLI::App& app) {
@@ -98,6 +124,9 @@ void SamplingFlags::add_to(CLI::App& app) {
            "taken each time that a token was seen")
       ->group(kMore);
   add_texts(app, "-l,--logit-bias", logit_bias, "ID+X", "add X to the logit of a token (or ID-X); repeatable")
+      ->group(kMore);
+  add_text(app, "--samplers", samplers, "LIST",
+           "use these alone, in this order: penalties;top_k;top_p;min_p;temperature")
       ->group(kMore);
   add_switch(app, "--greedy", greedy, "the same as --temp 0")->group(kMore);
   add_integer(app, "-s,--seed", seed, -1, std::numeric_limits<std::int64_t>::max(), "seed; -1: random (default)");
@@ -129,6 +158,7 @@ SamplingOptions sampling_options(const SamplingFlags& flags, const OpenModel& mo
   options.repeat_penalty = flags.repeat_penalty.value_or(options.repeat_penalty);
   options.presence_penalty = flags.presence_penalty.value_or(options.presence_penalty);
   options.frequency_penalty = flags.frequency_penalty.value_or(options.frequency_penalty);
+  if (!flags.samplers.empty()) keep_samplers(options, flags.samplers);
   const std::int64_t look_back = flags.repeat_last.value_or(static_cast<std::int64_t>(options.repeat_last));
   options.repeat_last = look_back < 0 ? context : static_cast<std::size_t>(look_back);
   const std::int64_t seed = flags.deterministic ? 0 : flags.seed;

@@ -20,6 +20,7 @@ struct SamplingFlags {
   std::optional<std::size_t> top_k;
   std::optional<std::int64_t> repeat_last;  // -1: the whole context
   std::vector<std::string> logit_bias;      // "ID+B" or "ID-B"
+  std::string samplers;                     // those to use, in their order; empty: all
   std::int64_t seed = -1;                   // -1: a random one
   bool greedy = false, deterministic = false, ignore_eos = false;
 

@@ -11,6 +11,7 @@ class Stopwatch {
   Stopwatch() = default;
   explicit Stopwatch(Clock::time_point start) : start_(start) {}
 
+  Clock::time_point start() const { return start_; }
   double ms() const { return std::chrono::duration<double, std::milli>(Clock::now() - start_).count(); }
 
  private:

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tokenizer/tokenizer.h"
 
@@ -25,6 +26,7 @@ class StreamDecoder {
 
   // Whether any U+FFFD stands for bytes that were not UTF-8.
   bool lossy() const { return lossy_; }
+  bool take_lossy() { return std::exchange(lossy_, false); }  // since the last call
 
  private:
   const Tokenizer& tokenizer_;

@@ -3,7 +3,8 @@ import subprocess
 
 import carat_cli as cli
 
-COMMANDS = ("run", "chat", "info", "tokenize", "eval", "bench", "version", "help")
+COMMANDS = ("run", "chat", "info", "tokenize", "eval", "bench", "compress-weights", "migrate-weights", "list",
+            "devices", "completion", "version", "help")
 
 
 class Mistakes(cli.Case):
@@ -19,7 +20,7 @@ class Mistakes(cli.Case):
                 self.assert_fails(cli.carat(command, "--no-such-flag"), 2, "--no-such-flag")
 
     def test_what_belongs_to_later_versions_is_absent(self):
-        for flag in ("--json", "--session", "--grammar"):
+        for flag in ("--image", "--draft-model", "--mlock"):
             self.assert_fails(cli.carat("run", flag, "x"), 2, flag)
 
     def test_an_unknown_command_is_refused_with_the_nearest_name(self):

@@ -1,0 +1,68 @@
+#include "app/job.h"
+
+#include <algorithm>
+
+#include "app/exit_code.h"
+
+namespace carat {
+
+Job::Job(const Asker& asker, std::unique_ptr<Sink> sink, Turns& batch, WorkerRequest asked, PreparedQuery query)
+    : asker_(asker),
+      sink_(std::move(sink)),
+      batch_(batch),
+      asked_(std::move(asked)),
+      query_(std::move(query)),
+      sequence_(batch.enter().value()),
+      sampler_(query_.sampling, asker.model().model.config.vocabulary),
+      request_(*sink_, Stopwatch()),
+      writer_(*asker.model().tokenizer, query_.reply, request_) {
+  for (const TokenId id : query_.prompt) sampler_.note(id);
+  batch_.feed(sequence_, query_.prompt);
+  request_.on(asker.start(query_));
+  for (const Warning& warning : asker.warnings()) request_.on(warning);
+  request_.expect(asker.expected(query_, batch_.cache_bytes()));
+  request_.enter(Phase::prefill);
+  reading_ = Stopwatch();
+}
+
+void Job::tell_progress() {
+  if (writing_ || query_.reply.progress_step == 0) return;
+  const std::size_t done = batch_.position(sequence_);
+  if (done == told_) return;
+  told_ = done;
+  request_.on(Progress{Phase::prefill, done, query_.prompt.size(), "tokens", reading_.ms()});
+}
+
+std::optional<StopReason> Job::write(std::span<const float> logits) {
+  tell_progress();
+  if (!writing_) {
+    writing_.emplace();
+    timings_.prompt_ms = reading_.ms();
+  }
+  if (query_.reply.max_tokens == 0) return StopReason::token_limit;
+  const TokenId token = sampler_.pick(logits);
+  if (std::ranges::binary_search(query_.reply.end_tokens, token)) {
+    end_token_ = token;
+    return StopReason::end_token;
+  }
+  if (writer_.tokens() == 0) timings_.ttft_ms = reading_.ms();
+  if (!writer_.push(token, logits)) return StopReason::cancelled;
+  if (writer_.tokens() == query_.reply.max_tokens) return StopReason::token_limit;
+  if (batch_.room(sequence_) == 0) return StopReason::context_full;
+  sampler_.note(token);
+  batch_.feed(sequence_, {&token, 1});
+  return std::nullopt;
+}
+
+bool Job::finish(StopReason reason, const Ending& ending) {
+  Result result = writer_.finish(reason, end_token_);
+  result.timings = timings_;
+  result.timings.predicted_ms = writing_ ? writing_->ms() : 0;
+  result.usage.prompt_tokens = query_.prompt.size();
+  result.memory.kv = batch_.cache_bytes();
+  result.seed = query_.sampling.seed;
+  if (const auto warning = asker_.ending_warning(asked_.query, result.reason)) request_.on(*warning);
+  return request_.finish(std::move(result), ending) == kExitDone;
+}
+
+}  // namespace carat

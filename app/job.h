@@ -1,0 +1,49 @@
+// A request of a worker while it is answered, beside others.
+#pragma once
+#include "app/query.h"
+#include "app/request.h"
+#include "app/turns.h"
+#include "app/worker_input.h"
+
+namespace carat {
+
+// All references outlive it.
+class Job {
+ public:
+  // Enters the batch, which has room for it, and tells the sink that it has begun.
+  Job(const Asker& asker, std::unique_ptr<Sink> sink, Turns& batch, WorkerRequest asked, PreparedQuery query);
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  ~Job() { batch_.leave(sequence_); }
+
+  const std::string& id() const { return asked_.id; }
+  SequenceId sequence() const { return sequence_; }
+  Request& request() { return request_; }
+
+  // How far the prompt is read, if that is to be told.
+  void tell_progress();
+
+  // All it was to read is read: writes the next token, to be read in turn. What ended it, if something has.
+  std::optional<StopReason> write(std::span<const float> logits);
+
+  // Tells how it ended. False: it failed.
+  bool finish(StopReason reason, const Ending& ending);
+
+ private:
+  const Asker& asker_;
+  std::unique_ptr<Sink> sink_;
+  Turns& batch_;
+  WorkerRequest asked_;
+  PreparedQuery query_;
+  SequenceId sequence_;
+  Sampler sampler_;
+  Request request_;
+  ReplyWriter writer_;
+  TokenId end_token_ = -1;
+  Timings timings_;
+  Stopwatch reading_;                 // the prompt
+  std::optional<Stopwatch> writing_;  // since it was read
+  std::size_t told_ = 0;              // tokens of the prompt
+};
+
+}  // namespace carat

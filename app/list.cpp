@@ -1,0 +1,97 @@
+// carat list and carat devices: what there is to run, and to run it on.
+#include <sys/sysinfo.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "app/commands.h"
+#include "app/failure.h"
+#include "app/flags.h"
+#include "app/json_event.h"
+#include "app/model_names.h"
+#include "app/output.h"
+#include "app/threads.h"
+#include "kernels/backend.h"
+
+namespace carat {
+namespace {
+
+void refuse_words(const Call& call) {
+  if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
+}
+
+struct ListOptions {
+  bool json = false, names = false;
+};
+
+int list(const ListOptions& o, Call& call) {
+  refuse_words(call);
+  if (o.json && o.names) throw BadUsage("--json and --names: one of them");
+  const std::vector<NamedModel> models = list_models();
+  Json json = Json::array();
+  std::string text;
+  for (const NamedModel& model : models) {
+    json.push_back({{"name", model.name}, {"path", model.path}, {"bytes", model.bytes}});
+    if (o.names) {
+      text += model.name + "\n";
+      continue;
+    }
+    char size[32];
+    std::snprintf(size, sizeof size, "%10.1f MiB  ", static_cast<double>(model.bytes) / (1 << 20));
+    text += size + model.name + "  " + model.path + "\n";
+  }
+  if (models.empty() && !o.json && !o.names) text = "no models; CARAT_MODELS names the folders to look in\n";
+  print(o.json ? json_line(json) : text);
+  return kExitDone;
+}
+
+// What the kernel calls the processor; empty if it does not say.
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
+}
+
+struct DevicesOptions {
+  bool json = false;
+};
+
+int devices(const DevicesOptions& o, Call& call) {
+  refuse_words(call);
+  struct sysinfo memory {};
+  ::sysinfo(&memory);
+  const std::uint64_t bytes = std::uint64_t{memory.totalram} * memory.mem_unit;
+  const auto isas = usable_isas();
+  if (o.json) {
+    print(json_line(Json::array(
+        {{{"device", "cpu"}, {"name", cpu_name()}, {"threads", usable_cpus()}, {"isas", isas}, {"memory", bytes}}})));
+    return kExitDone;
+  }
+  std::string names;
+  for (const std::string_view isa : isas) names += (names.empty() ? "" : ", ") + std::string(isa);
+  char size[32];
+  std::snprintf(size, sizeof size, "%.1f GiB", static_cast<double>(bytes) / (1 << 30));
+  print("cpu  " + cpu_name() + "\n     " + std::to_string(usable_cpus()) + " threads, " + size + " of memory\n     " +
+        names + "\n");
+  return kExitDone;
+}
+
+}  // namespace
+
+Command add_list(CLI::App& app) {
+  const auto o = std::make_shared<ListOptions>();
+  add_switch(app, "--json", o->json, "as JSON");
+  add_switch(app, "--names", o->names, "the names alone");
+  return [o](Call& call) { return list(*o, call); };
+}
+
+Command add_devices(CLI::App& app) {
+  const auto o = std::make_shared<DevicesOptions>();
+  add_switch(app, "--json", o->json, "as JSON");
+  return [o](Call& call) { return devices(*o, call); };
+}
+
+}  // namespace carat

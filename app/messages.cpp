@@ -1,0 +1,52 @@
+#include "app/messages.h"
+
+#include <nlohmann/json.hpp>
+
+#include "app/failure.h"
+#include "app/text_input.h"
+
+namespace carat {
+namespace {
+
+Role parse_role(const std::string& name, const std::string& place) {
+  if (name == "system" || name == "developer") return Role::system;
+  if (name == "user") return Role::user;
+  if (name == "assistant" || name == "model") return Role::assistant;
+  throw BadUsage(place + ": role '" + name + "' is none of system, user, assistant");
+}
+
+}  // namespace
+
+nlohmann::json parse_json(const std::string& text, const std::string& source) {
+  try {
+    return nlohmann::json::parse(text);
+  } catch (const nlohmann::json::parse_error& e) {
+    throw BadUsage(source + ": at byte " + std::to_string(e.byte) + ": not JSON");
+  }
+}
+
+std::vector<Message> parse_messages(const nlohmann::json& json, const std::string& source) {
+  if (!json.is_array()) throw BadUsage(source + ": not a list of messages");
+  std::vector<Message> messages;
+  for (const auto& item : json) {
+    const std::string place = source + ": message " + std::to_string(messages.size() + 1);
+    if (!item.is_object() || !item.contains("role") || !item.contains("content")) {
+      throw BadUsage(place + ": not of the form {\"role\": …, \"content\": …}");
+    }
+    if (!item["role"].is_string() || !item["content"].is_string()) {
+      throw BadUsage(place + ": role and content have to be texts");
+    }
+    std::string content = item["content"].get<std::string>();
+    check_text(content, place);
+    messages.push_back({parse_role(item["role"].get<std::string>(), place), std::move(content)});
+  }
+  if (messages.empty()) throw BadUsage(source + ": no messages");
+  return messages;
+}
+
+std::vector<Message> read_messages(const std::string& path) {
+  const std::string source = source_name(path);
+  return parse_messages(parse_json(read_text(path), source), source);
+}
+
+}  // namespace carat

@@ -1,0 +1,21 @@
+// Conversations as JSON: [{"role": "user", "content": "…"}, …].
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "tokenizer/chat_frame.h"
+
+namespace carat {
+
+// `source` is what messages call it. Throws BadUsage for anything else than a list of messages, with roles system, user
+// and assistant, whose contents are texts.
+std::vector<Message> parse_messages(const nlohmann::json& json, const std::string& source);
+
+// Of a file; "-" is standard input.
+std::vector<Message> read_messages(const std::string& path);
+
+// Parses a text that a user has written. Throws BadUsage that says where it is no JSON.
+nlohmann::json parse_json(const std::string& text, const std::string& source);
+
+}  // namespace carat

@@ -1,0 +1,22 @@
+// Models by name: what lies in the folders of CARAT_MODELS.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace carat {
+
+struct NamedModel {
+  std::string name;  // the file's, without its ending
+  std::string path;
+  std::uint64_t bytes = 0;  // of all parts
+};
+
+// In the order of the folders, in each by name. Of a model in several parts, the first stands for all.
+std::vector<NamedModel> list_models();
+
+// The path of a model's name, with or without the ending. Empty: none is called that.
+std::string find_model(std::string_view name);
+
+}  // namespace carat

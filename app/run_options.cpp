@@ -1,0 +1,76 @@
+#include "app/run_options.h"
+
+#include <limits>
+
+#include "app/failure.h"
+#include "app/flags.h"
+
+namespace carat {
+namespace {
+
+constexpr std::int64_t kMaxParallel = 256;
+constexpr std::int64_t kMaxLogprobs = 100;
+
+}  // namespace
+
+void QueryFlags::add_to(CLI::App& app) {
+  add_integer(app, "-n,--predict,--max-tokens,--n-predict,--max-generated-tokens", tokens, -1,
+              std::numeric_limits<std::int32_t>::max(), "tokens to write at most; -1: no limit (default: 2048)");
+  sampling.add_to(app);
+  add_stop_texts(app, stops);
+  add_integer(app, "--logprobs", logprobs, 0, kMaxLogprobs,
+              "in ndjson, the logarithm of each token's probability, and the N likeliest")
+      ->group(kMore);
+}
+
+void RunOptions::add_to(CLI::App& app) {
+  model.add_to(app);
+  prompt.add_to(app);
+  add_text(app, "--messages", messages, "FILE", "a conversation to go on with: [{\"role\": …, \"content\": …}, …]")
+      ->group(kMore);
+  frame.add_to(app);
+  render.add_to(app);
+  add_switch(app, "--raw", raw, "go on with the prompt as it is, without turns");
+  context.add_to(app);
+  add_text(
+      app, "--overflow", overflow, "WHAT",
+      "in a full context: stop (default), shift (forget the older half, go on), error (refuse a prompt that leaves "
+      "no room for -n tokens), drop-turns (of --messages, until the prompt fits)")
+      ->check(one_of({"stop", "shift", "error", "drop-turns"}))
+      ->group(kMore);
+  add_integer(app, "--keep", keep, 0, std::numeric_limits<std::int32_t>::max(),
+              "tokens at the beginning that --overflow shift keeps")
+      ->group(kMore);
+  query.add_to(app);
+  backend.add_to(app);
+  output.add_to(app);
+  add_switch(app, "--echo", echo, "show the prompt, too, as the model reads it")->group(kMore);
+  add_text(app, "--input-format", input_format, "FORMAT",
+           "text, or jsonl: requests on standard input, one a line, answered until it ends")
+      ->check(one_of({"text", "jsonl"}))
+      ->group(kMore);
+  add_integer(app, "--parallel", parallel, 1, kMaxParallel, "requests of jsonl to answer at once (default: 1)")
+      ->group(kMore);
+  timeout.add_to(app);
+  log.add_to(app);
+}
+
+void RunOptions::check() const {
+  if (raw && (!frame.empty() || !render.empty() || !messages.empty())) {
+    throw BadUsage("--raw knows no turns: no --template, no --system, no --messages and no --think go with it");
+  }
+  if (echo && output.format != OutputFormat::text) throw BadUsage("--echo goes with -o text alone");
+  if (query.logprobs && output.format != OutputFormat::ndjson) throw BadUsage("--logprobs needs -o ndjson");
+  if (keep > 0 && overflow != "shift") throw BadUsage("--keep goes with --overflow shift");
+  if (!is_worker()) {
+    if (parallel > 1) throw BadUsage("--parallel goes with --input-format jsonl");
+    return;
+  }
+  if (output.format == OutputFormat::text) throw BadUsage("--input-format jsonl needs -o ndjson or -o json");
+  if (overflow == "shift") throw BadUsage("--overflow shift: not with --input-format jsonl");
+  if (!prompt.prompts.empty() || !prompt.file.empty() || !messages.empty()) {
+    throw BadUsage("--input-format jsonl: the prompts come on standard input");
+  }
+}
+
+}  // namespace carat

@@ -1,0 +1,51 @@
+// The flags of carat run.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/options.h"
+#include "app/output_flags.h"
+#include "app/prompt.h"
+#include "app/render_flags.h"
+#include "app/sampling_flags.h"
+
+namespace carat {
+
+// What may differ from request to request: as flags, or as the "options" of a worker's request.
+struct QueryFlags {
+  std::optional<std::int64_t> tokens;  // -1: as many as the context has room for
+  SamplingFlags sampling;
+  std::vector<std::string> stops;
+  std::optional<std::size_t> logprobs;
+
+  void add_to(CLI::App&);
+};
+
+struct RunOptions {
+  ModelFlags model;
+  PromptFlags prompt;
+  std::string messages;  // a file
+  FrameFlags frame;
+  RenderFlags render;
+  bool raw = false, echo = false;
+  ContextFlags context;
+  std::string overflow = "stop";  // error, shift, drop-turns
+  std::size_t keep = 0;
+  QueryFlags query;
+  BackendFlags backend;
+  OutputFlags output;
+  std::string input_format = "text";  // jsonl
+  std::size_t parallel = 1;
+  TimeoutFlag timeout;
+  LogFlags log;
+
+  void add_to(CLI::App&);
+  bool is_worker() const { return input_format == "jsonl"; }
+
+  // Throws BadUsage for flags that do not go together.
+  void check() const;
+};
+
+}  // namespace carat

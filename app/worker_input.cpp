@@ -1,0 +1,154 @@
+#include "app/worker_input.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "app/failure.h"
+#include "app/flags.h"
+#include "app/messages.h"
+#include "app/text_input.h"
+
+namespace carat {
+namespace {
+
+using nlohmann::json;
+
+std::string place(std::size_t line) { return "line " + std::to_string(line); }
+
+std::string id_of(const json& value, const std::string& where) {
+  if (value.is_string() && !value.get<std::string>().empty()) return value.get<std::string>();
+  if (value.is_number_integer()) return value.dump();
+  throw BadUsage(where + ": an id is a text or a whole number");
+}
+
+std::string text_of(const json& value, const std::string& name, const std::string& where) {
+  if (!value.is_string()) throw BadUsage(where + ": " + name + " has to be a text");
+  std::string text = value.get<std::string>();
+  check_text(text, where + ": " + name);
+  return text;
+}
+
+// A value as a flag would have it.
+std::string argument_of(const json& value, const std::string& name, const std::string& where) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number() || value.is_boolean()) return value.dump();
+  throw BadUsage(where + ": option " + name + ": neither a text nor a number");
+}
+
+// The options of a request are flags by another way in: the same names, ranges and refusals.
+QueryFlags with_options(const QueryFlags& defaults, const json& options, const std::string& where) {
+  if (!options.is_object()) throw BadUsage(where + ": options have to be an object");
+  QueryFlags flags = defaults;
+  CLI::App app;
+  app.set_help_flag();
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  flags.add_to(app);
+  std::vector<std::string> arguments;
+  for (const auto& [key, value] : options.items()) {
+    std::string name = (key.size() == 1 ? "-" : "--") + key;
+    std::ranges::replace(name, '_', '-');
+    const CLI::Option* const option = app.get_option_no_throw(name);
+    if (option == nullptr) throw BadUsage(where + ": no option is called '" + key + "'");
+    const json values = value.is_array() ? value : json::array({value});
+    for (const json& one : values) {
+      const std::string text = argument_of(one, key, where);
+      if (option->get_items_expected_min() == 0) {
+        arguments.push_back(name + "=" + text);
+      } else {
+        arguments.insert(arguments.end(), {name, text});
+      }
+    }
+  }
+  std::ranges::reverse(arguments);
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& e) {
+    throw BadUsage(where + ": " + e.what());
+  }
+  return flags;
+}
+
+void refuse_unknown_keys(const json& request, const std::string& where) {
+  constexpr auto kKeys = std::to_array<std::string_view>({"id", "prompt", "messages", "system", "options"});
+  for (const auto& [key, value] : request.items()) {
+    if (std::ranges::find(kKeys, key) == kKeys.end()) throw BadUsage(where + ": a request has no '" + key + "'");
+  }
+}
+
+std::vector<Message> messages_of(const json& request, const RunOptions& defaults, const std::string& where) {
+  std::vector<Message> messages;
+  if (request.contains("prompt") == request.contains("messages")) {
+    throw BadUsage(where + ": either a prompt or messages");
+  }
+  const std::string system =
+      request.contains("system") ? text_of(request["system"], "system", where) : defaults.frame.system_text();
+  if (defaults.raw && (!system.empty() || request.contains("messages"))) {
+    throw BadUsage(where + ": --raw knows no turns: prompts alone");
+  }
+  if (request.contains("messages")) messages = parse_messages(request["messages"], where);
+  const bool has_system = !messages.empty() && messages.front().role == Role::system;
+  if (!system.empty() && !has_system) messages.insert(messages.begin(), {Role::system, system});
+  if (request.contains("prompt")) messages.push_back({Role::user, text_of(request["prompt"], "prompt", where)});
+  if (messages.back().role != Role::user) throw BadUsage(where + ": the last message is not the user's");
+  return messages;
+}
+
+}  // namespace
+
+std::variant<WorkerRequest, Cancellation> parse_worker_line(const std::string& text, std::size_t number,
+                                                            const RunOptions& defaults, std::string& id) {
+  const std::string where = place(number);
+  const json request = parse_json(text, where);
+  if (!request.is_object()) throw BadUsage(where + ": not an object");
+  if (request.contains("cancel")) return Cancellation{id_of(request["cancel"], where)};
+  id = request.contains("id") ? id_of(request["id"], where) : "line-" + std::to_string(number);
+  refuse_unknown_keys(request, where);
+  WorkerRequest parsed;
+  parsed.id = id;
+  parsed.line = number;
+  parsed.query.messages = messages_of(request, defaults, where);
+  parsed.query.flags =
+      request.contains("options") ? with_options(defaults.query, request["options"], where) : defaults.query;
+  if (parsed.query.flags.logprobs && defaults.output.format != OutputFormat::ndjson) {
+    throw BadUsage(where + ": logprobs need -o ndjson");
+  }
+  return parsed;
+}
+
+void LineReader::read(int wait_ms, int other) {
+  std::array<pollfd, 2> events = {pollfd{ended_ ? -1 : STDIN_FILENO, POLLIN, 0}, pollfd{other, POLLIN, 0}};
+  if (::poll(events.data(), events.size(), wait_ms) <= 0 || events[0].revents == 0) return;
+  std::array<char, 65536> bytes;
+  const ssize_t count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+  if (count > 0) {
+    pending_.append(bytes.data(), static_cast<std::size_t>(count));
+  } else if (count == 0) {
+    ended_ = true;
+    if (!pending_.empty() && !pending_.ends_with('\n')) pending_ += '\n';
+  } else if (errno != EINTR && errno != EAGAIN) {
+    throw BadUsage(std::string("standard input: cannot be read: ") + std::strerror(errno));
+  }
+}
+
+std::optional<std::string> LineReader::next() {
+  for (;;) {
+    const std::size_t end = pending_.find('\n', searched_);
+    if (end == std::string::npos) {
+      searched_ = pending_.size();
+      return std::nullopt;
+    }
+    std::string line = pending_.substr(0, end);
+    pending_.erase(0, end + 1);
+    searched_ = 0;
+    ++number_;
+    if (line.find_first_not_of(" \t\r") != std::string::npos) return line;
+  }
+}
+
+}  // namespace carat

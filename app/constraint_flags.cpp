@@ -24,14 +24,16 @@ std::unique_ptr<Automaton> make_named(const std::string& name, const Make& make)
 
 }  // namespace
 
-AnswerConstraint::AnswerConstraint(Automaton automaton, const Tokenizer& tokenizer, std::vector<TokenId> ends)
+AnswerConstraint::AnswerConstraint(Automaton automaton, std::shared_ptr<const TokenTrie> trie,
+                                   std::vector<TokenId> ends)
     : automaton_(std::move(automaton)),
-      tokenizer_(tokenizer),
+      trie_(std::move(trie)),
       ends_(std::move(ends)),
-      trie_(tokenizer, ends_),
-      matcher_(automaton_, trie_) {}
+      matcher_(automaton_, *trie_) {}
 
-void AnswerConstraint::begin(bool begins_text) { matcher_.reset(begins_text && tokenizer_.add_space_prefix()); }
+void AnswerConstraint::begin(bool begins_text) {
+  matcher_.reset(begins_text && trie_->tokenizer().add_space_prefix());
+}
 
 // A grammar that can be read in too many ways gives up: the answer ends where it is, unmet.
 TokenFilter::Next AnswerConstraint::mask(std::span<float> logits) {
@@ -71,55 +73,55 @@ void AnswerConstraint::accept(TokenId token) {
 }
 
 void ConstraintFlags::add_to(CLI::App& app) {
-  options_ = {
-      add_text(app, "-j,--json-schema", json_schema, "JSON", "write JSON that this schema describes"),
-      add_text(app, "--json-schema-file", json_schema_file, "FILE", "the same, from a file (also -jf)"),
-      add_text(app, "--format", format, "json", "write a JSON object"),
-      add_text(app, "--grammar", grammar, "TEXT", "write what this grammar (GBNF) allows"),
-      add_text(app, "--grammar-file", grammar_file, "FILE", "the same, from a file"),
-      add_text(app, "--regex", regex, "PATTERN", "write what this regular expression matches"),
+  const auto add = [&app](const char* names, std::optional<std::string>& target, const char* value, const char* what) {
+    const auto take = [&target](const CLI::results_t& given) {
+      target = given.back();
+      return true;
+    };
+    return app.add_option(names, take, what)->type_name(value)->group(kMore);
   };
-  for (CLI::Option* const option : options_) option->group(option == options_.front() ? option->get_group() : kMore);
-}
-
-bool ConstraintFlags::given() const {
-  return std::ranges::any_of(options_, [](const CLI::Option* option) { return option->count() > 0; });
+  add("-j,--json-schema", json_schema, "JSON", "write JSON that this schema describes")->group("Options");
+  add("--json-schema-file", json_schema_file, "FILE", "the same, from a file (also -jf)");
+  add("--format", format, "json", "write a JSON object");
+  add("--grammar", grammar, "TEXT", "write what this grammar (GBNF) allows");
+  add("--grammar-file", grammar_file, "FILE", "the same, from a file");
+  add("--regex", regex, "PATTERN", "write what this regular expression matches");
 }
 
 std::string_view ConstraintFlags::kind() const {
-  for (const CLI::Option* const option : options_) {
-    if (option->count() == 0) continue;
-    if (option->check_name("--format")) return "json";
-    if (option->check_name("--regex")) return "regex";
-    return option->get_name().starts_with("--grammar") ? "grammar" : "json_schema";
-  }
-  return {};
+  if (json_schema || json_schema_file) return "json_schema";
+  if (format) return "json";
+  if (grammar || grammar_file) return "grammar";
+  return regex ? "regex" : "";
 }
 
 std::unique_ptr<Automaton> ConstraintFlags::automaton() const {
-  const CLI::Option* given = nullptr;
-  for (const CLI::Option* const option : options_) {
-    if (option->count() == 0) continue;
-    if (given != nullptr) {
-      throw BadUsage(given->get_name() + " and " + option->get_name() + ": an answer can meet one constraint only");
-    }
-    given = option;
+  std::vector<std::string> given;
+  const auto note = [&given](const std::optional<std::string>& value, const char* flag) {
+    if (value) given.emplace_back(flag);
+  };
+  note(json_schema, "--json-schema");
+  note(json_schema_file, "--json-schema-file");
+  note(format, "--format");
+  note(grammar, "--grammar");
+  note(grammar_file, "--grammar-file");
+  note(regex, "--regex");
+  if (given.empty()) return nullptr;
+  if (given.size() > 1) throw BadUsage(given[0] + " and " + given[1] + ": an answer can meet one constraint only");
+  if (format && *format != "json") {
+    throw BadUsage("--format: '" + *format + "' is not known", "--format json asks for a JSON object");
   }
-  if (given == nullptr) return nullptr;
-  const auto is = [given](const char* name) { return given->check_name(name); };
-  if (is("--json-schema")) return make_named("--json-schema", [this] { return json_schema_constraint(json_schema); });
-  if (is("--grammar")) return make_named("--grammar", [this] { return gbnf_constraint(grammar); });
-  if (is("--regex")) return make_named("--regex", [this] { return regex_constraint(regex); });
-  if (is("--json-schema-file")) {
-    return make_named(source_name(json_schema_file),
-                      [this] { return json_schema_constraint(read_text(json_schema_file)); });
-  }
-  if (is("--grammar-file")) {
-    return make_named(source_name(grammar_file), [this] { return gbnf_constraint(read_text(grammar_file)); });
-  }
-  if (format != "json")
-    throw BadUsage("--format: '" + format + "' is not known", "--format json asks for a JSON object");
-  return make_named("--format", json_object_constraint);
+  if (format) return make_named("--format", json_object_constraint);
+  if (regex) return make_named("--regex", [this] { return regex_constraint(*regex); });
+  const bool is_file = json_schema_file || grammar_file;
+  const std::string& value = *(json_schema ? json_schema
+                               : json_schema_file ? json_schema_file
+                               : grammar ? grammar
+                                         : grammar_file);
+  const std::string text = is_file ? read_text(value) : value;
+  const bool is_schema = json_schema || json_schema_file;
+  return make_named(is_file ? source_name(value) : given.front(),
+                    [&] { return is_schema ? json_schema_constraint(text) : gbnf_constraint(text); });
 }
 
 }  // namespace carat

@@ -1,7 +1,9 @@
 // What an answer must look like: a schema, a grammar or a regular expression.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/token_filter.h"
@@ -10,7 +12,6 @@
 
 namespace CLI {
 class App;
-class Option;
 }  // namespace CLI
 
 namespace carat {
@@ -18,8 +19,8 @@ namespace carat {
 // An answer on its way through a constraint. It is for one model, and can be used for one answer after another.
 class AnswerConstraint : public TokenFilter {
  public:
-  // `ends` are the tokens that an answer ends at. `tokenizer` must outlive it.
-  AnswerConstraint(Automaton automaton, const Tokenizer& tokenizer, std::vector<TokenId> ends);
+  // `ends` are the tokens that an answer ends at, which `trie` leaves out.
+  AnswerConstraint(Automaton automaton, std::shared_ptr<const TokenTrie> trie, std::vector<TokenId> ends);
 
   // Begins an answer; see StreamDecoder about `begins_text`.
   void begin(bool begins_text);
@@ -34,26 +35,22 @@ class AnswerConstraint : public TokenFilter {
   void keep(const TokenSet& allowed, std::span<float> logits) const;
 
   Automaton automaton_;
-  const Tokenizer& tokenizer_;
+  std::shared_ptr<const TokenTrie> trie_;
   std::vector<TokenId> ends_;
-  TokenTrie trie_;
   ConstraintMatcher matcher_;
 };
 
 struct ConstraintFlags {
-  std::string json_schema, json_schema_file, format, grammar, grammar_file, regex;
+  std::optional<std::string> json_schema, json_schema_file, format, grammar, grammar_file, regex;
 
   void add_to(CLI::App&);
-  bool given() const;  // one of them at least
+  bool given() const { return !kind().empty(); }
 
   std::string_view kind() const;  // "json", "json_schema", "grammar", "regex"; empty: none
 
   // The constraint that one of the flags states, if any does. Throws BadUsage where two do, or a file cannot be read,
   // and ConstraintNotMet where it is wrong.
   std::unique_ptr<Automaton> automaton() const;
-
- private:
-  std::vector<CLI::Option*> options_;
 };
 
 }  // namespace carat

@@ -6,7 +6,7 @@
 
 namespace carat {
 
-Job::Job(const Asker& asker, std::unique_ptr<Sink> sink, Turns& batch, WorkerRequest asked, PreparedQuery query)
+Job::Job(const Asker& asker, std::unique_ptr<Sink> sink, Batch& batch, WorkerRequest asked, PreparedQuery query)
     : asker_(asker),
       sink_(std::move(sink)),
       batch_(batch),
@@ -40,11 +40,20 @@ std::optional<StopReason> Job::write(std::span<const float> logits) {
     timings_.prompt_ms = reading_.ms();
   }
   if (query_.reply.max_tokens == 0) return StopReason::token_limit;
-  const TokenId token = sampler_.pick(logits);
+  std::span<const float> choices = logits;
+  if (TokenFilter* const filter = query_.reply.filter; filter != nullptr) {
+    allowed_.assign(logits.begin(), logits.end());
+    choices = allowed_;
+    const TokenFilter::Next next = filter->mask(allowed_);
+    if (next == TokenFilter::Next::end) return StopReason::end_token;
+    if (next == TokenFilter::Next::none) return StopReason::filtered;
+  }
+  const TokenId token = sampler_.pick(choices);
   if (std::ranges::binary_search(query_.reply.end_tokens, token)) {
     end_token_ = token;
     return StopReason::end_token;
   }
+  if (query_.reply.filter != nullptr) query_.reply.filter->accept(token);
   if (writer_.tokens() == 0) timings_.ttft_ms = reading_.ms();
   if (!writer_.push(token, logits)) return StopReason::cancelled;
   if (writer_.tokens() == query_.reply.max_tokens) return StopReason::token_limit;
@@ -62,6 +71,7 @@ bool Job::finish(StopReason reason, const Ending& ending) {
   result.memory.kv = batch_.cache_bytes();
   result.seed = query_.sampling.seed;
   if (const auto warning = asker_.ending_warning(asked_.query, result.reason)) request_.on(*warning);
+  if (const auto unmet = query_.judge(result)) request_.on(*unmet);
   return request_.finish(std::move(result), ending) == kExitDone;
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 #include "app/query.h"
 #include "app/request.h"
-#include "app/turns.h"
 #include "app/worker_input.h"
+#include "engine/batch.h"
 
 namespace carat {
 
@@ -11,7 +11,7 @@ namespace carat {
 class Job {
  public:
   // Enters the batch, which has room for it, and tells the sink that it has begun.
-  Job(const Asker& asker, std::unique_ptr<Sink> sink, Turns& batch, WorkerRequest asked, PreparedQuery query);
+  Job(const Asker& asker, std::unique_ptr<Sink> sink, Batch& batch, WorkerRequest asked, PreparedQuery query);
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
   ~Job() { batch_.leave(sequence_); }
@@ -32,13 +32,14 @@ class Job {
  private:
   const Asker& asker_;
   std::unique_ptr<Sink> sink_;
-  Turns& batch_;
+  Batch& batch_;
   WorkerRequest asked_;
   PreparedQuery query_;
   SequenceId sequence_;
   Sampler sampler_;
   Request request_;
   ReplyWriter writer_;
+  std::vector<float> allowed_;  // logits, where a constraint leaves them
   TokenId end_token_ = -1;
   Timings timings_;
   Stopwatch reading_;                 // the prompt

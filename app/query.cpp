@@ -32,8 +32,34 @@ Asker::Asker(const RunOptions& options, const OpenModel& model, std::size_t thre
       load_ms_(load_ms),
       facts_(model_facts(model.files.file, model.model.config.context)) {}
 
-std::vector<TokenId> Asker::render(const std::vector<Message>& messages) const {
-  return frame_.render(*model_.tokenizer, messages, options_.render.options(frame_));
+// A constraint is for the answer, and thoughts could not be told from it.
+RenderOptions Asker::render_options(bool constrained) const {
+  RenderOptions options = options_.render.options(frame_);
+  if (!constrained) return options;
+  if (options_.render.think == "on" || frame_.opens_with_thought()) {
+    throw BadUsage("a constraint holds an answer without thoughts, and this model is to think", "--think off");
+  }
+  if (frame_.has_think_switch()) options.think = false;
+  return options;
+}
+
+void Asker::constrain(PreparedQuery& query, const ConstraintFlags& flags) const {
+  const std::unique_ptr<Automaton> automaton = flags.automaton();
+  if (automaton == nullptr) return;
+  ReplyOptions& reply = query.reply;
+  if (trie_ == nullptr) trie_ = std::make_shared<const TokenTrie>(*model_.tokenizer, reply.end_tokens);
+  query.constraint = std::make_unique<AnswerConstraint>(std::move(*automaton), trie_, reply.end_tokens);
+  query.constraint->begin(reply.begins_text);
+  query.constraint_kind = flags.kind();
+  reply.filter = query.constraint.get();
+  reply.thoughts = Thoughts::none;
+}
+
+std::optional<Warning> PreparedQuery::judge(Result& result) const {
+  if (constraint == nullptr) return std::nullopt;
+  result.constraint = {std::string(constraint_kind), constraint->satisfied()};
+  if (result.constraint->satisfied) return std::nullopt;
+  return Warning{"constraint_not_met", "the answer ends before the constraint is met"};
 }
 
 void Asker::check_fits(std::size_t tokens, const QueryFlags& flags) const {
@@ -50,9 +76,11 @@ void Asker::check_fits(std::size_t tokens, const QueryFlags& flags) const {
 
 PreparedQuery Asker::prepare(Query query) const {
   PreparedQuery prepared;
-  prepared.prompt = render(query.messages);
+  prepared.render = render_options(query.flags.constraint.given());
+  const auto render = [&] { return frame_.render(*model_.tokenizer, query.messages, prepared.render); };
+  prepared.prompt = render();
   while (options_.overflow == "drop-turns" && prepared.prompt.size() > context_ && drop_oldest_turn(query.messages)) {
-    prepared.prompt = render(query.messages);
+    prepared.prompt = render();
   }
   check_fits(prepared.prompt.size(), query.flags);
   const std::int64_t tokens = query.flags.tokens.value_or(kDefaultTokens);
@@ -65,6 +93,7 @@ PreparedQuery Asker::prepare(Query query) const {
   reply.logprobs = query.flags.logprobs;
   reply.progress_step = options_.output.shows_progress() ? options_.context.batch : 0;
   if (options_.overflow == "shift") reply.shift_keeping = options_.keep;
+  constrain(prepared, query.flags.constraint);
   prepared.sampling = sampling_options(query.flags.sampling, model_, context_);
   prepared.messages = std::move(query.messages);
   return prepared;

@@ -1,7 +1,10 @@
 // A question on its way to a model: what carat run and its worker do the same with each.
 #pragma once
+#include <memory>
+#include <string_view>
 #include <vector>
 
+#include "app/constraint_flags.h"
 #include "app/open_model.h"
 #include "app/reply_writer.h"
 #include "app/run_options.h"
@@ -19,6 +22,12 @@ struct PreparedQuery {
   ReplyOptions reply;
   SamplingOptions sampling;
   std::vector<Message> messages;  // that are left
+  RenderOptions render;
+  std::unique_ptr<AnswerConstraint> constraint;  // of `reply`; none: anything may be written
+  std::string_view constraint_kind;
+
+  // Says in the result whether the constraint was met, and returns what there is to say of it otherwise.
+  std::optional<Warning> judge(Result& result) const;
 };
 
 // A loaded model and how the flags have it used. Options and model outlive it.
@@ -45,7 +54,8 @@ class Asker {
   std::optional<Warning> ending_warning(const Query& query, FinishReason reason) const;
 
  private:
-  std::vector<TokenId> render(const std::vector<Message>& messages) const;
+  RenderOptions render_options(bool constrained) const;
+  void constrain(PreparedQuery& query, const ConstraintFlags& flags) const;
   void check_fits(std::size_t tokens, const QueryFlags& flags) const;
 
   const RunOptions& options_;
@@ -56,6 +66,7 @@ class Asker {
   std::size_t threads_;
   double load_ms_;
   ModelFacts facts_;
+  mutable std::shared_ptr<const TokenTrie> trie_;  // of the tokens that answers consist of, once it is needed
 };
 
 }  // namespace carat

@@ -54,10 +54,10 @@ Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt,
   const Stopwatch writing;
   ReplyWriter writer(tokenizer, options, sink);
   Timings timings = result.timings;
-  const auto on_token = [&](TokenId id) {
+  const auto on_token = [&](TokenId id, std::span<const float> chosen_from) {
     if (reply.ids.empty()) timings.ttft_ms = watch.ms();
     reply.ids.push_back(id);
-    return writer.push(id, session.logits());
+    return writer.push(id, chosen_from);
   };
   std::vector<TokenId> all;  // of the session, once it has been shifted
   TokenId end_token = -1;
@@ -65,7 +65,7 @@ Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt,
   for (bool goes_on = true; goes_on;) {
     const Limits limits = {options.max_tokens - reply.ids.size(), options.end_tokens, options.filter, &end_token};
     const std::size_t before = reply.ids.size();
-    reason = generate(session, sampler, logits, limits, on_token, stop);
+    reason = generate(session, sampler, logits, limits, on_token, stop, options.lookup);
     goes_on = reason == StopReason::context_full && options.shift_keeping.has_value();
     if (!goes_on) break;
     if (all.empty()) all.assign(prompt.begin(), prompt.end());

@@ -52,11 +52,16 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   const double load_ms = loading.ms();
   request.enter(Phase::tokenize);
   const Asker asker(o, model, backend.threads, load_ms);
-  const PreparedQuery prepared = asker.prepare(query);
+  PreparedQuery prepared = asker.prepare(query);
   const std::size_t most = prepared.prompt.size() + prepared.reply.max_tokens;
-  Session session(model.model, {std::min(asker.context(), most), o.context.batch});
+  Session session(model.model, {std::min(asker.context(), most), o.context.batch, o.context.cache});
   Sampler sampler(prepared.sampling, model.model.config.vocabulary);
-  for (const TokenId id : prepared.prompt) sampler.note(id);
+  std::optional<Lookup> lookup = o.lookup.make(session.context());
+  prepared.reply.lookup = lookup ? &*lookup : nullptr;
+  for (const TokenId id : prepared.prompt) {
+    sampler.note(id);
+    if (lookup) lookup->note(id);
+  }
 
   Interrupt::Watch watch(call.interrupt);
   request.on(asker.start(prepared));
@@ -68,7 +73,7 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   }
   if (o.echo) {
     print(o.raw ? prepared.messages.back().content
-                : asker.frame().text(*model.tokenizer, prepared.messages, o.render.options(asker.frame())));
+                : asker.frame().text(*model.tokenizer, prepared.messages, prepared.render));
   }
   request.enter(Phase::prefill);
   Reply reply =
@@ -77,6 +82,8 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   call.interrupt.clear_deadline();  // the answer is there: it does not come too late any more
   const auto warning = asker.ending_warning(query, reply.result.reason);
   if (warning && !ending) warn(request, *warning);
+  const auto unmet = prepared.judge(reply.result);
+  if (unmet && !ending) warn(request, *unmet);
   return request.finish(std::move(reply.result), ending);
 }
 

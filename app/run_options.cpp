@@ -21,6 +21,7 @@ void QueryFlags::add_to(CLI::App& app) {
   add_integer(app, "--logprobs", logprobs, 0, kMaxLogprobs,
               "in ndjson, the logarithm of each token's probability, and the N likeliest")
       ->group(kMore);
+  constraint.add_to(app);
 }
 
 void RunOptions::add_to(CLI::App& app) {
@@ -32,6 +33,7 @@ void RunOptions::add_to(CLI::App& app) {
   render.add_to(app);
   add_switch(app, "--raw", raw, "go on with the prompt as it is, without turns");
   context.add_to(app);
+  lookup.add_to(app);
   add_text(
       app, "--overflow", overflow, "WHAT",
       "in a full context: stop (default), shift (forget the older half, go on), error (refuse a prompt that leaves "
@@ -62,12 +64,14 @@ void RunOptions::check() const {
   if (echo && output.format != OutputFormat::text) throw BadUsage("--echo goes with -o text alone");
   if (query.logprobs && output.format != OutputFormat::ndjson) throw BadUsage("--logprobs needs -o ndjson");
   if (keep > 0 && overflow != "shift") throw BadUsage("--keep goes with --overflow shift");
+  if (lookup.lookup && overflow == "shift") throw BadUsage("--lookup: not with --overflow shift");
   if (!is_worker()) {
     if (parallel > 1) throw BadUsage("--parallel goes with --input-format jsonl");
     return;
   }
   if (output.format == OutputFormat::text) throw BadUsage("--input-format jsonl needs -o ndjson or -o json");
   if (overflow == "shift") throw BadUsage("--overflow shift: not with --input-format jsonl");
+  if (lookup.lookup) throw BadUsage("--lookup: not with --input-format jsonl, where requests are answered together");
   if (!prompt.prompts.empty() || !prompt.file.empty() || !messages.empty()) {
     throw BadUsage("--input-format jsonl: the prompts come on standard input");
   }

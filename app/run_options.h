@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/constraint_flags.h"
 #include "app/options.h"
 #include "app/output_flags.h"
 #include "app/prompt.h"
@@ -19,6 +20,7 @@ struct QueryFlags {
   SamplingFlags sampling;
   std::vector<std::string> stops;
   std::optional<std::size_t> logprobs;
+  ConstraintFlags constraint;
 
   void add_to(CLI::App&);
 };
@@ -31,6 +33,7 @@ struct RunOptions {
   RenderFlags render;
   bool raw = false, echo = false;
   ContextFlags context;
+  LookupFlags lookup;
   std::string overflow = "stop";  // error, shift, drop-turns
   std::size_t keep = 0;
   QueryFlags query;

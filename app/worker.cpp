@@ -27,7 +27,8 @@ class Worker {
   Worker(const RunOptions& options, const Asker& asker, Interrupt& interrupt)
       : o_(options),
         asker_(asker),
-        batch_(asker.model().model, {options.parallel, asker.context(), options.context.batch}),
+        batch_(asker.model().model,
+               {options.parallel, asker.context(), options.context.batch, options.context.cache}),
         last_words_(
             interrupt, [this](const Ending& ending) { abandon(ending); }, [this] { say(status()); }),
         interrupt_(interrupt),
@@ -59,7 +60,7 @@ class Worker {
   LineReader input_;
   std::deque<WorkerRequest> waiting_;
   std::timed_mutex mutex_;  // of the list of those that run, which last words look at
-  Turns batch_;
+  Batch batch_;
   Jobs running_;
   std::set<std::string> ids_;  // of those that wait or run
   std::atomic<std::size_t> requests_ = 0, failed_ = 0;

@@ -37,7 +37,7 @@ std::string text_of(const json& value, const std::string& name, const std::strin
 // A value as a flag would have it.
 std::string argument_of(const json& value, const std::string& name, const std::string& where) {
   if (value.is_string()) return value.get<std::string>();
-  if (value.is_number() || value.is_boolean()) return value.dump();
+  if (value.is_number() || value.is_boolean() || value.is_object()) return value.dump();
   throw BadUsage(where + ": option " + name + ": neither a text nor a number");
 }
 
@@ -45,6 +45,7 @@ std::string argument_of(const json& value, const std::string& name, const std::s
 QueryFlags with_options(const QueryFlags& defaults, const json& options, const std::string& where) {
   if (!options.is_object()) throw BadUsage(where + ": options have to be an object");
   QueryFlags flags = defaults;
+  flags.constraint = {};  // one of the request's own takes the place of the worker's
   CLI::App app;
   app.set_help_flag();
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);

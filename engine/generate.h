@@ -28,13 +28,15 @@ struct Limits {
 
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
 // and then into the session; an end token goes to neither, and the last token of a reply that was cut short is not fed.
-// With a `lookup`, which knows the text so far, the session reads ahead where it can; the tokens are the same.
-template <std::predicate<TokenId> OnToken>
+// With a `lookup`, which knows the text so far, the session reads ahead where it can; the tokens are the same. The logits
+// that go with a token are those it was chosen from, before the filter.
+template <std::predicate<TokenId, std::span<const float>> OnToken>
 StopReason generate(Session& session, Sampler& sampler, std::span<const float> logits, const Limits& limits,
                     OnToken on_token, const std::stop_token& stop = {}, Lookup* lookup = nullptr) {
   LookAhead ahead(session, lookup);
   std::vector<float> allowed;
   for (std::size_t n = 0; n < limits.max_tokens; ++n) {
+    const std::span<const float> unfiltered = logits;
     if (limits.filter != nullptr) {
       allowed.assign(logits.begin(), logits.end());
       logits = allowed;
@@ -48,7 +50,7 @@ StopReason generate(Session& session, Sampler& sampler, std::span<const float> l
       return StopReason::end_token;
     }
     if (limits.filter != nullptr) limits.filter->accept(token);
-    if (!on_token(token)) return StopReason::cancelled;
+    if (!on_token(token, unfiltered)) return StopReason::cancelled;
     if (n + 1 == limits.max_tokens) break;
     if (ahead.room() == 0) return StopReason::context_full;
     sampler.note(token);

@@ -48,7 +48,7 @@ TEST_CASE("a decode step allocates nothing, from the first on and however long t
     const auto logits = session.feed(prompt);
     const std::size_t before = allocations;
     generate(
-        session, sampler, logits, {600, {}}, [](TokenId) { return true; }, {}, looks_up ? &lookup : nullptr);
+        session, sampler, logits, {600, {}}, [](TokenId, auto) { return true; }, {}, looks_up ? &lookup : nullptr);
     const std::size_t after = allocations;  // before Catch allocates
     INFO(isa);
     CHECK(after == before);

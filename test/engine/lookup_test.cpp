@@ -51,7 +51,7 @@ Written write(const Model& model, const SamplingOptions& sampling, const Ids& pr
     lookup.note(id);
   }
   Written written;
-  const auto keep = [&](TokenId id) {
+  const auto keep = [&](TokenId id, auto) {
     written.ids.push_back(id);
     return written.ids.size() < cancel_after;
   };

@@ -219,7 +219,7 @@ TEST_CASE("generation ends at an end token, at its limit, at the end of the cont
     Session session(tiny.model, {context, 8});
     Sampler sampler(greedy, tiny.model.config.vocabulary);
     std::vector<TokenId> written;
-    const StopReason reason = generate(session, sampler, session.feed(ids), limits, [&](TokenId id) {
+    const StopReason reason = generate(session, sampler, session.feed(ids), limits, [&](TokenId id, auto) {
       written.push_back(id);
       return written.size() < cancel_after;
     });

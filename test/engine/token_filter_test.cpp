@@ -42,7 +42,7 @@ TEST_CASE("generate writes what the filter leaves, and ends where it leaves noth
   const std::vector<TokenId> prompt = {1, 2, 3};
   const auto logits = session.feed(prompt);
   std::vector<TokenId> written;
-  const auto take = [&written](TokenId id) {
+  const auto take = [&written](TokenId id, auto) {
     written.push_back(id);
     return true;
   };

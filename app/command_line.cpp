@@ -92,18 +92,26 @@ bool is_flag_anywhere(const std::string& name) {
 
 // In two columns; names that are too long get a line for themselves.
 std::string help_line(const std::string& names, const std::string& what) {
-  constexpr std::size_t kColumn = 32, kWidth = 98;
-  std::string text = "  " + names;
-  std::size_t at = text.size() < kColumn ? text.size() : kColumn + kWidth;  // column, on the last line
+  constexpr std::size_t kColumn = 32, kWidth = 100;
+  std::string text, line = "  " + names;
+  const auto end_line = [&text, &line] {
+    text += line + "\n";
+    line.clear();
+  };
+  if (line.size() >= kColumn) end_line();
+  line.resize(kColumn, ' ');
   for (const std::string& word : CLI::detail::split(what, ' ')) {
-    const bool begins = at < kColumn || at + 1 + word.size() > kWidth;
-    if (at + 1 + word.size() > kWidth) text += "\n", at = 0;
-    if (begins) text.append(kColumn - at, ' '), at = kColumn;
-    if (!begins) text += ' ', ++at;
-    text += word;
-    at += word.size();
+    const bool is_first = line.back() == ' ';
+    if (!is_first && line.size() + 1 + word.size() > kWidth) {
+      end_line();
+      line.resize(kColumn, ' ');
+    } else if (!is_first) {
+      line += ' ';
+    }
+    line += word;
   }
-  return text + "\n";
+  end_line();
+  return text;
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ def shell(command, **keywords):
 
 class Streams(cli.ModelCase):
     def test_head_ends_it_at_once_and_in_silence(self):
-        process, seconds = shell('"$CARAT" run -p Once -n -1 --ignore-eos -c 200000 </dev/null | head -c1; '
+        process, seconds = shell('"$CARAT" run -p Once -n -1 --ignore-eos -c 200000 -q </dev/null | head -c1; '
                                  'echo "${PIPESTATUS[0]}"')
         self.assertEqual((process.stdout[1:], process.stderr), (b"141\n", b""))
         self.assertLess(seconds, 4)  # below a second on an idle machine

@@ -19,7 +19,7 @@ class Mistakes(cli.Case):
                 self.assert_fails(cli.carat(command, "--no-such-flag"), 2, "--no-such-flag")
 
     def test_what_belongs_to_later_versions_is_absent(self):
-        for flag in ("--json", "--timeout", "--session", "--grammar", "--overflow", "--output-format"):
+        for flag in ("--json", "--timeout", "--session", "--overflow", "--output-format"):
             self.assert_fails(cli.carat("run", flag, "x"), 2, flag)
 
     def test_an_unknown_command_is_refused_with_the_nearest_name(self):

@@ -44,7 +44,8 @@ std::size_t token_limit(std::int64_t tokens, std::size_t context) {
 ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& model, const ChatFrame& frame,
                                          const SamplingOptions& sampling, std::size_t context) {
   ConversationOptions options;
-  options.session = {context, o.context.batch};
+  options.session = {context, o.context.batch, o.context.cache};
+  options.lookup = o.lookup;
   options.sampling = sampling;
   options.overflow = overflow_of(o.overflow);
   options.keep = o.keep;

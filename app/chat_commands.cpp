@@ -109,8 +109,36 @@ Left run_think(Chat& chat, const std::string& argument) {
   } else if (argument.empty()) {
     say(conversation.thinking() ? "[thinking is on]" : "[thinking is off]");
   } else {
+    if (argument == "on" && !conversation.constraint().empty()) throw BadUsage("/format off comes first");
     conversation.set_thinking(argument == "on");
   }
+  return std::nullopt;
+}
+
+void tell_constraint(const Conversation& conversation) {
+  const bool held = !conversation.constraint().empty();
+  say(held ? "[answers are held to: " + std::string(conversation.constraint()) + "]" : "[answers are free]");
+}
+
+Left run_format(Chat& chat, const std::string& argument) {
+  Conversation& conversation = chat.conversation();
+  if (argument != "json" && argument != "off" && !argument.empty()) {
+    throw BadUsage(quote(argument) + " is neither 'json' nor 'off'");
+  }
+  if (!argument.empty()) {
+    ConstraintFlags flags;
+    if (argument == "json") flags.format = argument;
+    conversation.set_constraint(flags);
+  }
+  tell_constraint(conversation);
+  return std::nullopt;
+}
+
+Left run_schema(Chat& chat, const std::string& argument) {
+  ConstraintFlags flags;
+  flags.json_schema_file = user_path(argument);
+  chat.conversation().set_constraint(flags);
+  tell_constraint(chat.conversation());
   return std::nullopt;
 }
 
@@ -168,6 +196,8 @@ constexpr std::array kTable = {
     ChatCommand{"/system", "[TEXT]", "show or change what the model is told first", Takes::text, run_system},
     ChatCommand{"/set", "[NAME VALUE]", "show or change how tokens are chosen", Takes::setting, run_set},
     ChatCommand{"/think", "[on|off]", "whether the model thinks before it answers", Takes::choice, run_think},
+    ChatCommand{"/format", "[json|off]", "write JSON objects, or what comes", Takes::choice, run_format},
+    ChatCommand{"/schema", "FILE", "write JSON as a schema has it; /format off ends that", Takes::path, run_schema},
     ChatCommand{"/read", "FILE", "put a file in front of what you say next", Takes::path, run_read},
     ChatCommand{"/context", "", "show how full the context is, turn by turn", Takes::nothing, run_context},
     ChatCommand{"/stats", "", "show how fast the last answer was", Takes::nothing, run_stats},

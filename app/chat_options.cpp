@@ -17,6 +17,7 @@ int chat(const ChatOptions& o, Call& call) {
   if (!call.words.empty())
     throw BadUsage("'" + call.words.front() + "' is one argument too many", "the chat asks for what to say");
   if (o.continues && !o.session.empty()) throw BadUsage("--continue and --session: one of them");
+  if (o.lookup.lookup && o.overflow == "shift") throw BadUsage("--lookup: not with --overflow shift");
   if (!stdin_is_terminal()) throw BadUsage("chat needs a terminal to read from", "for one answer use 'carat run'");
   const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
   return Chat(o, model, call.interrupt).talk();
@@ -30,6 +31,7 @@ void ChatOptions::add_to(CLI::App& app) {
   add_integer(app, "-n,--predict,--max-tokens,--n-predict,--max-generated-tokens", tokens, -1,
               std::numeric_limits<std::int32_t>::max(), "tokens of an answer at most; -1: no limit (default)");
   context.add_to(app);
+  lookup.add_to(app);
   add_text(app, "--overflow", overflow, "WHAT", "in a full context: drop-turns (default), shift, stop, error")
       ->check(one_of({"drop-turns", "shift", "stop", "error"}));
   add_integer(app, "--keep", keep, 0, std::numeric_limits<std::int32_t>::max(),

@@ -21,6 +21,7 @@ struct ChatOptions {
   FrameFlags frame;
   std::int64_t tokens = -1;  // of an answer; -1: as many as there is room for
   ContextFlags context;
+  LookupFlags lookup;
   std::string overflow = "drop-turns";
   std::size_t keep = 0;
   SamplingFlags sampling;

@@ -26,14 +26,9 @@ std::unique_ptr<Automaton> make_named(const std::string& name, const Make& make)
 
 AnswerConstraint::AnswerConstraint(Automaton automaton, std::shared_ptr<const TokenTrie> trie,
                                    std::vector<TokenId> ends)
-    : automaton_(std::move(automaton)),
-      trie_(std::move(trie)),
-      ends_(std::move(ends)),
-      matcher_(automaton_, *trie_) {}
+    : automaton_(std::move(automaton)), trie_(std::move(trie)), ends_(std::move(ends)), matcher_(automaton_, *trie_) {}
 
-void AnswerConstraint::begin(bool begins_text) {
-  matcher_.reset(begins_text && trie_->tokenizer().add_space_prefix());
-}
+void AnswerConstraint::begin(bool begins_text) { matcher_.reset(begins_text && trie_->tokenizer().add_space_prefix()); }
 
 // A grammar that can be read in too many ways gives up: the answer ends where it is, unmet.
 TokenFilter::Next AnswerConstraint::mask(std::span<float> logits) {
@@ -114,10 +109,10 @@ std::unique_ptr<Automaton> ConstraintFlags::automaton() const {
   if (format) return make_named("--format", json_object_constraint);
   if (regex) return make_named("--regex", [this] { return regex_constraint(*regex); });
   const bool is_file = json_schema_file || grammar_file;
-  const std::string& value = *(json_schema ? json_schema
+  const std::string& value = *(json_schema        ? json_schema
                                : json_schema_file ? json_schema_file
-                               : grammar ? grammar
-                                         : grammar_file);
+                               : grammar          ? grammar
+                                                  : grammar_file);
   const std::string text = is_file ? read_text(value) : value;
   const bool is_schema = json_schema || json_schema_file;
   return make_named(is_file ? source_name(value) : given.front(),

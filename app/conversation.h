@@ -1,12 +1,15 @@
 // What was said so far, as texts and as the tokens that the model has read of it.
 #pragma once
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "app/constraint_flags.h"
 #include "app/open_model.h"
+#include "app/options.h"
 #include "app/reply.h"
 #include "app/transcript.h"
 
@@ -26,6 +29,7 @@ struct ConversationOptions {
   ReplyOptions reply;
   Overflow overflow = Overflow::drop_turns;
   std::size_t keep = 0;  // tokens at the beginning that Overflow::shift keeps
+  LookupFlags lookup = {};
 };
 
 class Conversation {
@@ -61,6 +65,9 @@ class Conversation {
   void set_sampling(const SamplingOptions& options);
   void set_max_tokens(std::size_t tokens) { options_.reply.max_tokens = tokens; }
   void set_thinking(bool on);
+  // What answers are held to from now on, without thoughts. Throws BadUsage and ConstraintNotMet.
+  void set_constraint(const ConstraintFlags& flags);
+  std::string_view constraint() const { return constraint_.kind(); }  // empty: none
 
   const Transcript& transcript() const { return transcript_; }
   const SamplingOptions& sampling() const { return sampler_.options(); }
@@ -83,12 +90,15 @@ class Conversation {
   std::vector<TokenId> with_question(const std::string& question, std::size_t first, bool goes_on) const;
   void shift(Plan& plan, std::size_t room) const;
   Thoughts thoughts() const;
+  std::unique_ptr<AnswerConstraint> begin_constraint();
   void begin_anew();
 
   ConversationOptions options_;
   const OpenModel& model_;
   ChatFrame frame_;
   RenderOptions render_;
+  ConstraintFlags constraint_;
+  std::shared_ptr<const TokenTrie> trie_;  // of the tokens of answers, once a constraint needs it
   Session session_;
   Sampler sampler_;
   Transcript transcript_;

@@ -27,8 +27,7 @@ class Worker {
   Worker(const RunOptions& options, const Asker& asker, Interrupt& interrupt)
       : o_(options),
         asker_(asker),
-        batch_(asker.model().model,
-               {options.parallel, asker.context(), options.context.batch, options.context.cache}),
+        batch_(asker.model().model, {options.parallel, asker.context(), options.context.batch, options.context.cache}),
         last_words_(
             interrupt, [this](const Ending& ending) { abandon(ending); }, [this] { say(status()); }),
         interrupt_(interrupt),

@@ -28,8 +28,8 @@ struct Limits {
 
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
 // and then into the session; an end token goes to neither, and the last token of a reply that was cut short is not fed.
-// With a `lookup`, which knows the text so far, the session reads ahead where it can; the tokens are the same. The logits
-// that go with a token are those it was chosen from, before the filter.
+// With a `lookup`, which knows the text so far, the session reads ahead where it can; the tokens are the same. The
+// logits that go with a token are those it was chosen from, before the filter.
 template <std::predicate<TokenId, std::span<const float>> OnToken>
 StopReason generate(Session& session, Sampler& sampler, std::span<const float> logits, const Limits& limits,
                     OnToken on_token, const std::stop_token& stop = {}, Lookup* lookup = nullptr) {

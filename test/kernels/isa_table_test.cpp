@@ -200,7 +200,7 @@ TEST_CASE("products with many tokens agree with the reference, for every type, h
     const auto multiply = [&](const Table& table) {
       cpu::CpuBackend backend(table, 2);
       const Tensor out = backend.make(DType::f32, tokens, rows);
-      backend.matmul(random_activations(backend, tokens, cols, 37), {{out, w}});
+      backend.matmul(random_activations(backend, tokens, cols, 37), 0, {{out, w}});
       return values_of(backend, out);
     };
     INFO(isa->name << " " << type.name << " " << rows << " rows " << tokens << " tokens");
@@ -225,7 +225,7 @@ TEST_CASE("gated feed-forward networks of many tokens agree with the reference, 
     const auto feed = [&](const Table& table) {
       cpu::CpuBackend backend(table, 2);
       const Tensor out = backend.make(DType::f32, tokens, width);
-      backend.feed_forward(out, random_activations(backend, tokens, width, 9), {w_gate, w_up, w_down, Gate::gelu});
+      backend.feed_forward(out, random_activations(backend, tokens, width, 9), 0, {w_gate, w_up, w_down, Gate::gelu});
       return values_of(backend, out);
     };
     const std::vector<float> expected = feed(cpu::kReference);
@@ -244,7 +244,7 @@ TEST_CASE("integer products of a panel do not overflow, even with the largest co
   cpu::CpuBackend backend(*isa, 1);
   const Tensor x = backend.make(DType::f32, tokens, 256), out = backend.make(DType::f32, tokens, 1);
   std::fill_n(static_cast<float*>(x.where), tokens * 256, 1.0f);
-  backend.matmul(x, {{out, w}});
+  backend.matmul(x, 0, {{out, w}});
   for (const float sum : values_of(backend, out)) CHECK(sum == Approx(256.0 * 32 * 128));
 }
 

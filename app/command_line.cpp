@@ -20,7 +20,7 @@ constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string
     {"-sysf", "--system-file"},
     {"-pg", "--prompt-gen"},
     {"-ub", "--ubatch-size"},
-    {"-ngl", "--n-gpu-layers"},
+    {"-ngl", "--gpu-layers"},
     {"-fa", "--flash-attn"},
     {"-oe", "--output-err"},
     {"-jf", "--json-schema-file"},
@@ -254,6 +254,8 @@ std::vector<FlagInfo> CommandLine::flags(bool all_names) const {
     if (is_hidden(*option)) continue;
     FlagInfo flag;
     for (const std::string& name : option->get_snames()) flag.names.push_back("-" + name);
+    for (const auto& [old, name] : kOldNames)
+      if (option->check_lname(std::string(name.substr(2)))) flag.names.emplace_back(old);
     for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
     flag.shown = flag_names(*option, all_names);
     if (takes_value(*option)) flag.value = value_name(*option);

@@ -31,7 +31,7 @@ void RunOptions::add_to(CLI::App& app) {
       ->group(kMore);
   frame.add_to(app);
   render.add_to(app);
-  add_switch(app, "--raw", raw, "go on with the prompt as it is, without turns");
+  add_switch(app, "--raw", raw, "go on with the prompt as it is, without turns")->group(kMore);
   context.add_to(app);
   lookup.add_to(app);
   add_text(
@@ -58,6 +58,7 @@ void RunOptions::add_to(CLI::App& app) {
 }
 
 void RunOptions::check() const {
+  (void)query.constraint.automaton();  // what is wrong with it is said before the model is opened
   if (raw && (!frame.empty() || !render.empty() || !messages.empty())) {
     throw BadUsage("--raw knows no turns: no --template, no --system, no --messages and no --think go with it");
   }

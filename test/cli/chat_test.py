@@ -108,7 +108,7 @@ class Turns(chat_cli.ChatCase):
                                       env=cli.environment(TERM="xterm", XDG_STATE_HOME=self.state, OUT=out))
         chat.expect_exact(">>> ")  # drawn on stderr
         chat.send(STORY + "\r")
-        chat.expect_exact(">>> ")
+        chat.expect_exact("[stopped after")
         chat.expect_exact(">>> ")
         chat.send("\x04")
         chat.expect(chat_cli.pexpect.EOF)

@@ -169,6 +169,9 @@ int compress(const CompressFlags& given, Call& call) {
   const BackendOptions backend = o.backend.options();
   ModelSource source = open_source(o.in, {o.tokenizer, o.config, model});
   const std::vector<PlannedTensor> planned = plan(source, target, type);
+  if (target == Target::sbs && source.metadata().text_or("general.architecture", "") == "gemma") {
+    log_note("gemma.cpp itself has not read Gemma 1 since 2025; carat does");
+  }
   if (o.dry_run) {
     print(plan_table(planned));
     return kExitDone;

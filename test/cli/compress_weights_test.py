@@ -38,6 +38,12 @@ class Compress(cli.ModelCase):
                 self.assertEqual((result.code, result.err), (0, ""), result)
                 self.assertEqual(self.out.read_bytes(), TINY.with_name(f"tiny-llama-{name}.gguf").read_bytes())
 
+    def test_a_first_gemma_for_gemma_cpp_comes_with_a_note(self):
+        model = cli.FIXTURES / "micro" / "micro-gemma-f16.gguf"
+        result = self.compress(model, self.folder / "out.sbs", "--type", "bf16")
+        self.assertEqual(result.code, 0, result)
+        self.assertIn("has not read Gemma 1", result.err)
+
     def test_a_table_says_what_became_of_each_group(self):
         lines = self.compress(TINY, self.out, "--type", "q4_0").out.decode().splitlines()
         self.assertEqual(lines[0].split(), ["tensors", "type", "before", "after", "worst", "mean", "relative"])

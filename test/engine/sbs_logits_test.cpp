@@ -69,7 +69,8 @@ struct Case {
   float tolerance;
 };
 // As the fixtures' README.md has it, but for f32: gemma.cpp rounds to bf16 there as well, in an order that its tuner
-// chooses anew in each run, so that it meets these logits itself only within 0.017 to 0.025 (16 runs of October 2025's).
+// chooses anew in each run, so that it meets these logits itself only within 0.017 to 0.025 (16 runs of October
+// 2025's).
 const std::vector<Case> kCases = {{"tiny2-f32", 0.035f}, {"tiny2-bf16", 0.08f}, {"tiny2-sfp", 0.1f},
                                   {"tiny3-f32", 0.035f}, {"tiny3-bf16", 0.08f}, {"tiny3-sfp", 0.1f}};
 

@@ -119,4 +119,12 @@ std::unique_ptr<Automaton> ConstraintFlags::automaton() const {
                     [&] { return is_schema ? json_schema_constraint(text) : gbnf_constraint(text); });
 }
 
+std::unique_ptr<AnswerConstraint> ConstraintFlags::make(const Tokenizer& tokenizer, const std::vector<TokenId>& ends,
+                                                        std::shared_ptr<const TokenTrie>& trie) const {
+  const std::unique_ptr<Automaton> form = automaton();
+  if (form == nullptr) return nullptr;
+  if (trie == nullptr) trie = std::make_shared<const TokenTrie>(tokenizer, ends);
+  return std::make_unique<AnswerConstraint>(std::move(*form), trie, ends);
+}
+
 }  // namespace carat

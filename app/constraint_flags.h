@@ -51,6 +51,11 @@ struct ConstraintFlags {
   // The constraint that one of the flags states, if any does. Throws BadUsage where two do, or a file cannot be read,
   // and ConstraintNotMet where it is wrong.
   std::unique_ptr<Automaton> automaton() const;
+
+  // The same for the answers of a model, which end at `ends`; null without a flag. `trie`, which several constraints of
+  // a model share, is made if it is not there yet.
+  std::unique_ptr<AnswerConstraint> make(const Tokenizer& tokenizer, const std::vector<TokenId>& ends,
+                                         std::shared_ptr<const TokenTrie>& trie) const;
 };
 
 }  // namespace carat

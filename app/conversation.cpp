@@ -66,7 +66,7 @@ void Conversation::shift(Plan& plan, std::size_t room) const {
 // Where the reply to a plan may begin with thoughts.
 Thoughts Conversation::thoughts() const {
   if (frame_.opens_with_thought()) return Thoughts::open;
-  if (constraint_.given()) return Thoughts::none;
+  if (constraint_ != nullptr) return Thoughts::none;
   const bool are_off = frame_.has_think_switch() && !render_.think;  // the prompt has ended them already
   return are_off || frame_.name() == "raw" ? Thoughts::none : Thoughts::marked;
 }
@@ -80,9 +80,9 @@ Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& 
 
   std::optional<Lookup> lookup = options_.lookup.make(session_.context());
   if (lookup) std::ranges::for_each(plan.ids, [&lookup](TokenId id) { lookup->note(id); });
-  const std::unique_ptr<AnswerConstraint> constraint = begin_constraint();
+  if (constraint_ != nullptr) constraint_->begin(options_.reply.begins_text);
   options_.reply.lookup = lookup ? &*lookup : nullptr;
-  options_.reply.filter = constraint.get();
+  options_.reply.filter = constraint_.get();
   options_.reply.thoughts = thoughts();
   Reply reply = carat::reply(session_, sampler_, std::span(plan.ids).subspan(position), *model_.tokenizer,
                              options_.reply, sink, stop);
@@ -92,8 +92,8 @@ Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& 
   if (was_shifted) session_.rewind(0);
   read_.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(session_.position()));
   if (!reply.read) return reply;
-  if (constraint != nullptr) {
-    reply.result.constraint = {std::string(constraint_.kind()), constraint->satisfied()};
+  if (constraint_ != nullptr) {
+    reply.result.constraint = {std::string(constraint_kind_), constraint_->satisfied()};
   }
 
   const bool continues = plan.goes_on && plan.cut == 0;
@@ -168,20 +168,13 @@ void Conversation::set_sampling(const SamplingOptions& options) {
 void Conversation::set_thinking(bool on) { render_.think = on; }
 
 void Conversation::set_constraint(const ConstraintFlags& flags) {
-  (void)flags.automaton();  // so that what is wrong with it is said now
-  if (flags.given() && frame_.opens_with_thought()) throw BadUsage("this model always thinks: no constraint holds it");
-  if (flags.given() && frame_.has_think_switch()) render_.think = false;
-  constraint_ = flags;
-}
-
-std::unique_ptr<AnswerConstraint> Conversation::begin_constraint() {
-  const std::unique_ptr<Automaton> automaton = constraint_.automaton();
-  if (automaton == nullptr) return nullptr;
-  const std::vector<TokenId>& ends = options_.reply.end_tokens;
-  if (trie_ == nullptr) trie_ = std::make_shared<const TokenTrie>(*model_.tokenizer, ends);
-  auto constraint = std::make_unique<AnswerConstraint>(std::move(*automaton), trie_, ends);
-  constraint->begin(options_.reply.begins_text);
-  return constraint;
+  auto constraint = flags.make(*model_.tokenizer, options_.reply.end_tokens, trie_);
+  if (constraint != nullptr && frame_.opens_with_thought()) {
+    throw BadUsage("this model always thinks: no constraint holds it");
+  }
+  if (constraint != nullptr && frame_.has_think_switch()) render_.think = false;
+  constraint_ = std::move(constraint);
+  constraint_kind_ = flags.kind();
 }
 
 std::vector<TokenId> Conversation::ids() const {

@@ -67,7 +67,7 @@ class Conversation {
   void set_thinking(bool on);
   // What answers are held to from now on, without thoughts. Throws BadUsage and ConstraintNotMet.
   void set_constraint(const ConstraintFlags& flags);
-  std::string_view constraint() const { return constraint_.kind(); }  // empty: none
+  std::string_view constraint() const { return constraint_kind_; }  // empty: none
 
   const Transcript& transcript() const { return transcript_; }
   const SamplingOptions& sampling() const { return sampler_.options(); }
@@ -82,22 +82,19 @@ class Conversation {
   // How many there are of the system text and of each turn from first() on.
   std::vector<std::size_t> tokens_per_turn() const;
 
-  // What a session file keeps of the model's side: tokens, of which the first session().position() are in the session.
-  const std::vector<TokenId>& read_ids() const { return read_; }
-
  private:
   std::vector<TokenId> render(std::span<const Message> messages, bool asks) const;
   std::vector<TokenId> with_question(const std::string& question, std::size_t first, bool goes_on) const;
   void shift(Plan& plan, std::size_t room) const;
   Thoughts thoughts() const;
-  std::unique_ptr<AnswerConstraint> begin_constraint();
   void begin_anew();
 
   ConversationOptions options_;
   const OpenModel& model_;
   ChatFrame frame_;
   RenderOptions render_;
-  ConstraintFlags constraint_;
+  std::unique_ptr<AnswerConstraint> constraint_;  // of all answers; none: they are free
+  std::string_view constraint_kind_;
   std::shared_ptr<const TokenTrie> trie_;  // of the tokens of answers, once a constraint needs it
   Session session_;
   Sampler sampler_;

@@ -41,13 +41,7 @@ std::optional<StopReason> Job::write(std::span<const float> logits) {
   }
   if (query_.reply.max_tokens == 0) return StopReason::token_limit;
   std::span<const float> choices = logits;
-  if (TokenFilter* const filter = query_.reply.filter; filter != nullptr) {
-    allowed_.assign(logits.begin(), logits.end());
-    choices = allowed_;
-    const TokenFilter::Next next = filter->mask(allowed_);
-    if (next == TokenFilter::Next::end) return StopReason::end_token;
-    if (next == TokenFilter::Next::none) return StopReason::filtered;
-  }
+  if (const auto end = apply_filter(query_.reply.filter, choices, allowed_)) return end;
   const TokenId token = sampler_.pick(choices);
   if (std::ranges::binary_search(query_.reply.end_tokens, token)) {
     end_token_ = token;

@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-#include "app/colour.h"
 #include "app/flags.h"
+#include "app/terminal.h"
 
 namespace carat {
 namespace {

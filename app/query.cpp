@@ -44,11 +44,9 @@ RenderOptions Asker::render_options(bool constrained) const {
 }
 
 void Asker::constrain(PreparedQuery& query, const ConstraintFlags& flags) const {
-  const std::unique_ptr<Automaton> automaton = flags.automaton();
-  if (automaton == nullptr) return;
   ReplyOptions& reply = query.reply;
-  if (trie_ == nullptr) trie_ = std::make_shared<const TokenTrie>(*model_.tokenizer, reply.end_tokens);
-  query.constraint = std::make_unique<AnswerConstraint>(std::move(*automaton), trie_, reply.end_tokens);
+  query.constraint = flags.make(*model_.tokenizer, reply.end_tokens, trie_);
+  if (query.constraint == nullptr) return;
   query.constraint->begin(reply.begins_text);
   query.constraint_kind = flags.kind();
   reply.filter = query.constraint.get();

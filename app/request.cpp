@@ -1,11 +1,10 @@
 #include "app/request.h"
 
-#include <sys/resource.h>
-
 #include <cstdio>
 
 #include "app/exit_code.h"
 #include "app/log.h"
+#include "app/machine.h"
 
 namespace carat {
 namespace {
@@ -13,12 +12,6 @@ namespace {
 using Kind = Ending::Kind;
 
 constexpr auto kPatience = std::chrono::milliseconds(100);  // within what Interrupt gives to last words
-
-std::uint64_t peak_rss() {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-}
 
 }  // namespace
 
@@ -66,7 +59,7 @@ void Request::complete(Result& result, const Ending& ending) const {
   if (result.timings.ttft_ms > 0) result.timings.ttft_ms += prefill_began_ms_;
   result.timings.total_ms = start_.ms();
   result.memory.weights = so_far_.memory.weights;
-  result.memory.peak_rss = peak_rss();
+  result.memory.peak_rss = peak_resident_bytes();
   const bool unmet = result.constraint && !result.constraint->satisfied;
   result.exit_code = ending ? ending.exit_code() : unmet ? kExitConstraint : kExitDone;
   if (ending && result.reason == FinishReason::interrupted && ending.kind == Kind::timeout) {

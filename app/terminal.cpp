@@ -50,7 +50,9 @@ bool terminal_is_dumb() {
   return term == nullptr || *term == '\0' || std::string_view(term) == "dumb";
 }
 
-bool shows_colour(int descriptor) {
+bool shows_colour(int descriptor, std::string_view when) {
+  if (when == "always" || when == "on") return true;
+  if (when == "never" || when == "off") return false;
   const auto set = [](const char* variable) {
     const char* const value = std::getenv(variable);
     return value == nullptr ? std::string_view() : std::string_view(value);

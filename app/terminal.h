@@ -19,9 +19,9 @@ ScreenSize screen_size();
 // Whether it cannot move its cursor: TERM is "dumb", or says nothing.
 bool terminal_is_dumb();
 
-// Whether what is written to a descriptor may be coloured: to a terminal, unless NO_COLOR says no; anywhere, if
-// CLICOLOR_FORCE says yes.
-bool shows_colour(int descriptor);
+// Whether what is written to a descriptor may be coloured. `when` is always, never or auto (also on, off): to a
+// terminal that is not dumb, unless NO_COLOR says no; anywhere, if CLICOLOR_FORCE says yes.
+bool shows_colour(int descriptor, std::string_view when = "auto");
 
 // Characters count as in UTF-8, whatever the locale says: the model's texts are UTF-8 too. Once, before the others.
 void use_utf8();

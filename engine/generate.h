@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <concepts>
+#include <optional>
 #include <vector>
 
 #include "engine/lookup.h"
@@ -26,6 +27,24 @@ struct Limits {
   TokenId* end_token = nullptr;   // where to say which of them it was
 };
 
+// Takes the tokens that `filter` does not allow out of `logits`, which then lie in `room`. How the answer ends, where
+// that leaves nothing to choose from. Without a filter, nothing happens.
+inline std::optional<StopReason> apply_filter(TokenFilter* filter, std::span<const float>& logits,
+                                              std::vector<float>& room) {
+  if (filter == nullptr) return std::nullopt;
+  room.assign(logits.begin(), logits.end());
+  logits = room;
+  switch (filter->mask(room)) {
+    case TokenFilter::Next::end:
+      return StopReason::end_token;
+    case TokenFilter::Next::none:
+      return StopReason::filtered;
+    case TokenFilter::Next::tokens:
+      break;
+  }
+  return std::nullopt;
+}
+
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
 // and then into the session; an end token goes to neither, and the last token of a reply that was cut short is not fed.
 // With a `lookup`, which knows the text so far, the session reads ahead where it can; the tokens are the same. The
@@ -37,13 +56,7 @@ StopReason generate(Session& session, Sampler& sampler, std::span<const float> l
   std::vector<float> allowed;
   for (std::size_t n = 0; n < limits.max_tokens; ++n) {
     const std::span<const float> unfiltered = logits;
-    if (limits.filter != nullptr) {
-      allowed.assign(logits.begin(), logits.end());
-      logits = allowed;
-      const TokenFilter::Next next = limits.filter->mask(allowed);
-      if (next == TokenFilter::Next::end) return StopReason::end_token;
-      if (next == TokenFilter::Next::none) return StopReason::filtered;
-    }
+    if (const auto end = apply_filter(limits.filter, logits, allowed)) return *end;
     const TokenId token = sampler.pick(logits);
     if (std::ranges::find(limits.end_tokens, token) != limits.end_tokens.end()) {
       if (limits.end_token != nullptr) *limits.end_token = token;

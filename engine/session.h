@@ -33,9 +33,6 @@ class Session {
   bool feed(std::span<const TokenId> ids, std::size_t skip, const OnLogits& on_logits,
             const std::stop_token& stop = {});
 
-  // What feed() returned last.
-  std::span<const float> logits() const { return logits_; }
-
   std::size_t position() const { return position_; }
   std::size_t room() const { return context_ - position_; }
   std::size_t context() const { return context_; }

@@ -150,6 +150,41 @@ TEST_CASE("sentencepiece: the library agrees with a plain reading of the algorit
   CHECK((tokenizer->decode(tokenizer->encode(novel)) == novel));
 }
 
+TEST_CASE("sentencepiece: a text alone has the ids that it has with the whole vocabulary loaded", "[sentencepiece]") {
+  CARAT_NEEDS_FIXTURES();
+  const auto loaded = test::load_gguf(fixtures() / "vocab_gguf" / "ggml-vocab-llama-spm.gguf");
+  const auto whole = make_tokenizer(loaded.vocabulary);
+  whole->encode("\xFF");  // what is not UTF-8 asks for all pieces
+  const std::string novel = slurp_text(fixtures() / "tokenizer_sentencepiece_tests" / "botchan.txt");
+  for (std::size_t length : {1, 2, 3, 7, 30, 400, 3000}) {
+    for (std::size_t at = 0; at + length < novel.size(); at += novel.size() / 7) {
+      const std::string text = novel.substr(at, valid_utf8_prefix(std::string_view(novel).substr(at, length)));
+      CHECK(make_tokenizer(loaded.vocabulary)->encode(text) == whole->encode(text));
+    }
+  }
+  const auto worn = make_tokenizer(loaded.vocabulary);  // comes to load the whole on the way
+  for (std::size_t at = 0; at + 500 < 100'000; at += 500) {
+    const std::string text = novel.substr(at, 500);
+    CHECK(worn->encode(text) == whole->encode(text));
+  }
+}
+
+TEST_CASE("sentencepiece: odd pieces count for a text alone as they do in the whole vocabulary", "[sentencepiece]") {
+  TinyVocabulary tiny = TinyVocabulary::sentencepiece({"▁", "a", "b", "ab", "▁ab", "abcde", "<0x41>", "é"});
+  tiny.add("a  b", PieceKind::user_defined);
+  tiny.add("ab", PieceKind::normal);  // the last of its kind counts
+  const TokenId control = tiny.add("b", PieceKind::control);
+  tiny.add("ba", PieceKind::unused);
+  const auto whole = tiny.tokenizer();
+  whole->encode("\xFF");
+  for (const char* text :
+       {"a", "b", "ab", " ab", "a  b", "a  ba  b", "<0x41>", "ba", "abcdé", "c", "", "\n\n", "▁▁ab▁ "}) {
+    INFO(text);
+    CHECK(tiny.tokenizer()->encode(text) == whole->encode(text));
+  }
+  CHECK(std::ranges::count(whole->encode("b"), control) == 0);
+}
+
 TEST_CASE("sentencepiece: a model file is read as it is", "[sentencepiece]") {
   CARAT_NEEDS_FIXTURES();
   const std::string file = slurp_text(fixtures() / "tokenizer_mistral" / "tokenizer.model.v1");

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -34,11 +35,12 @@ constexpr CountRange kThreads = {1, 1024};
 
 // Lists as they were given; empty: the default.
 struct BenchFlags {
-  Texts models, presets, types, prompts, replies, pairs, depths, batches, steps, threads, isas;
+  Texts models, presets, types, prompts, replies, pairs, depths, batches, steps, keys, values, threads, isas;
   std::string gpu_layers, flash_attention;
   std::size_t repetitions = 5;
   std::string output = "md", output_err;
   bool warm_up = true, ceilings = true, progress = false, signature = false;
+  TimeoutFlag timeout;
   LogFlags log;
 };
 
@@ -48,10 +50,11 @@ struct Plan {
   std::vector<ModelChoice> models;
   std::vector<BackendOptions> backends;
   std::vector<std::size_t> batches, steps;
+  std::vector<CacheTypes> caches;
   std::vector<BenchTest> tests;
 
   std::size_t measurements() const {
-    return models.size() * backends.size() * batches.size() * steps.size() * tests.size();
+    return models.size() * backends.size() * batches.size() * steps.size() * caches.size() * tests.size();
   }
 };
 
@@ -107,6 +110,13 @@ std::vector<BenchTest> choose_tests(const BenchFlags& f) {
   return tests;
 }
 
+std::vector<CacheTypes> choose_caches(const BenchFlags& f) {
+  std::vector<CacheTypes> caches;
+  for (const DType k : parse_cache_types("-ctk", or_default(f.keys, "f16")))
+    for (const DType v : parse_cache_types("-ctv", or_default(f.values, "f16"))) caches.push_back({k, v});
+  return caches;
+}
+
 // What other programs can be told and this one does anyway, or not at all.
 void check_fixed_flags(const BenchFlags& f) {
   if (!f.gpu_layers.empty() && f.gpu_layers != "0" && f.gpu_layers != "auto") {
@@ -119,8 +129,12 @@ void check_fixed_flags(const BenchFlags& f) {
 
 Plan make_plan(const BenchFlags& f, Texts& words) {
   check_fixed_flags(f);
-  return {choose_models(f, words), choose_backends(f), parse_counts("-b", or_default(f.batches, "2048"), kBatches),
-          parse_counts("-ub", or_default(f.steps, "512"), kBatches), choose_tests(f)};
+  return {choose_models(f, words),
+          choose_backends(f),
+          parse_counts("-b", or_default(f.batches, "2048"), kBatches),
+          parse_counts("-ub", or_default(f.steps, "512"), kBatches),
+          choose_caches(f),
+          choose_tests(f)};
 }
 
 std::string time_now() {
@@ -136,7 +150,8 @@ std::string time_now() {
 class Reports {
  public:
   explicit Reports(const BenchFlags& f) {
-    const BenchColumns columns = {!f.batches.empty(), !f.steps.empty(), !f.isas.empty()};
+    const BenchColumns columns = {!f.batches.empty(), !f.steps.empty(), !f.keys.empty(), !f.values.empty(),
+                                  !f.isas.empty()};
     out_ = report("-o", f.output, columns);
     if (!f.output_err.empty()) err_ = report("-oe", f.output_err, columns);
   }
@@ -146,7 +161,10 @@ class Reports {
     print(out_->row(result));
     if (err_ != nullptr) say_inline(err_->row(result));
   }
-  void end() { write(&BenchReport::end); }
+  // Any thread's, the first time.
+  void end() {
+    std::call_once(ended_, [this] { write(&BenchReport::end); });
+  }
 
  private:
   static std::unique_ptr<BenchReport> report(const std::string& flag, const std::string& format,
@@ -161,6 +179,7 @@ class Reports {
   }
 
   std::unique_ptr<BenchReport> out_, err_;
+  std::once_flag ended_;
 };
 
 class Bench {
@@ -181,11 +200,15 @@ class Bench {
         if (!stopped()) run_backend(model, backend);
     }
     reports_.end();
-    return stopped() ? kExitSignal + watch_->signal() : kExitDone;
+    return stopped() ? watch_->ending().exit_code() : kExitDone;
   }
 
  private:
-  bool stopped() const { return watch_ && watch_->signal() != 0; }
+  // Where the work goes on past its deadline.
+  void end_report() try { reports_.end(); } catch (const OutputClosed&) {  // nobody is there to be told
+  }
+
+  bool stopped() const { return watch_ && watch_->ending(); }
 
   void run_backend(const BenchModel& bench, const BackendOptions& options) {
     const auto start = Clock::now();
@@ -202,18 +225,27 @@ class Bench {
     if (probe != nullptr) result.product = probe->product();
     for (const std::size_t batch : plan_.batches)
       for (const std::size_t step : plan_.steps)
-        for (const BenchTest& test : plan_.tests) {
-          if (stopped()) return;
+        for (const CacheTypes& cache : plan_.caches) {
           result.batch = batch;
           result.step = step;
-          result.test = test;
-          run_test(bench, model, probe.get(), result);
+          result.cache = cache;
+          run_tests(bench, model, probe.get(), result);
         }
+  }
+
+  void run_tests(const BenchModel& bench, const Model& model, Probe* probe, BenchResult& result) {
+    for (const BenchTest& test : plan_.tests) {
+      if (stopped()) return;
+      result.test = test;
+      run_test(bench, model, probe, result);
+    }
   }
 
   void run_test(const BenchModel& bench, const Model& model, Probe* probe, BenchResult& result) {
     if (!watch_) {
       watch_.emplace(interrupt_);
+      last_words_.emplace(
+          interrupt_, [this](const Ending&) { end_report(); }, [] {});
       reports_.begin();
     }
     if (flags_.progress) {
@@ -223,9 +255,9 @@ class Bench {
     std::vector<std::span<const std::byte>> weights;
     for (const FileTensor& tensor : bench.file.tensors()) weights.push_back(tensor.bytes);
     result.test_time = time_now();
-    const std::size_t step = std::min(result.batch, result.step);
+    const SessionOptions session = {0, std::min(result.batch, result.step), result.cache};
     result.times =
-        measure(model, probe, weights, {result.test, {0, step}, flags_.repetitions, flags_.warm_up}, watch_->token());
+        measure(model, probe, weights, {result.test, session, flags_.repetitions, flags_.warm_up}, watch_->token());
     if (!result.times.samples_ns.empty()) reports_.add(result);
   }
 
@@ -234,6 +266,7 @@ class Bench {
   Interrupt& interrupt_;
   Reports reports_;
   std::optional<Interrupt::Watch> watch_;  // from the first test on: what was finished is to be reported
+  std::optional<Interrupt::LastWords> last_words_;
   std::size_t begun_ = 0;
 };
 
@@ -248,6 +281,7 @@ int print_signature(const BenchFlags& f) {
 
 int bench(const BenchFlags& f, Call& call) {
   f.log.apply();
+  f.timeout.apply(call);
   if (f.signature) return print_signature(f);
   const Plan plan = make_plan(f, call.words);
   return Bench(f, plan, call.interrupt).run();
@@ -266,9 +300,12 @@ void add_test_flags(CLI::App& app, BenchFlags& f) {
   add_texts(app, "-d,--n-depth", f.depths, "N,...", "with N tokens in the context before (default: 0)");
   add_texts(app, "-t,--threads", f.threads, "N,...", "threads (default: as many as CPUs) [CARAT_THREADS]")
       ->envname("CARAT_THREADS");
-  add_texts(app, "-b,--batch-size", f.batches, "N,...", "tokens of a batch (default: 2048)");
+  add_texts(app, "-b,--batch-size", f.batches, "N,...", "tokens of a batch (default: 2048)")->group(kMore);
   add_texts(app, "--ubatch-size", f.steps, "N,...", "tokens of a batch that are read at once (default: 512)")
       ->group(kMore);
+  add_texts(app, "--cache-type-k", f.keys, "TYPE,...", "keep keys in f16, bf16, q8_0 or f32 (default: f16)")
+      ->group(kMore);
+  add_texts(app, "--cache-type-v", f.values, "TYPE,...", "keep values in these (default: f16)")->group(kMore);
   add_texts(app, "--isa", f.isas, "NAME,...", "instruction sets to use; 'list' shows what this machine has")
       ->group(kMore);
   add_text(app, "--n-gpu-layers,--gpu-layers", f.gpu_layers, "0", "layers on a GPU; 0 is all there is")->group(kMore);
@@ -288,6 +325,7 @@ Command add_bench(CLI::App& app) {
   add_switch(app, "--ceilings", f->ceilings, "measure what the machine could do at most (default: on)");
   add_switch(app, "--progress", f->progress, "say on standard error which test is running")->group(kMore);
   add_switch(app, "--signature", f->signature, "only print a hash of what the engine computes");
+  f->timeout.add_to(app);
   f->log.add_to(app);
   return [f](Call& call) { return bench(*f, call); };
 }

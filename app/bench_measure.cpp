@@ -86,9 +86,10 @@ void repeat(Test& test, const BenchRun& run, BenchTimes& times) {
   }
 }
 
-double reply_bytes(const Model& model, const BenchTest& test) {
+double reply_bytes(const Model& model, const BenchRun& run) {
   double bytes = 0;
-  for (std::size_t i = 0; i < test.reply; ++i) bytes += static_cast<double>(decode_bytes(model, test.depth + i));
+  for (std::size_t i = 0; i < run.test.reply; ++i)
+    bytes += static_cast<double>(decode_bytes(model, run.test.depth + i, run.session.cache));
   return bytes;
 }
 
@@ -118,7 +119,7 @@ BenchTimes measure(const Model& model, Probe* probe, std::span<const std::span<c
   if (times.samples_ns.empty()) return times;
   const double seconds = spread({times.samples_ns.begin(), times.samples_ns.end()}).mean / 1e9;
   const std::optional<double> best = ceiling > 0 ? std::optional(ceiling) : std::nullopt;
-  if (reads) times.read = {reply_bytes(model, run.test) / seconds, best};
+  if (reads) times.read = {reply_bytes(model, run) / seconds, best};
   if (multiplies) times.products = {prefill_operations(model, run.test.depth, run.test.prompt) / seconds, best};
   return times;
 }

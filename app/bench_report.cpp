@@ -50,8 +50,8 @@ void add_setup(Fields& fields, const BenchResult& r) {
   fields["n_batch"] = r.batch;
   fields["n_ubatch"] = r.step;
   fields["n_threads"] = r.threads;
-  fields["type_k"] = "f16";
-  fields["type_v"] = "f16";
+  fields["type_k"] = info(r.cache.k).name;
+  fields["type_v"] = info(r.cache.v).name;
   fields["n_gpu_layers"] = 0;
   fields["n_prompt"] = r.test.prompt;
   fields["n_gen"] = r.test.reply;
@@ -237,6 +237,8 @@ class MarkdownReport : public BenchReport {
                                {"threads", std::to_string(r.threads), 7}};
     if (columns_.batch) cells.push_back({"n_batch", std::to_string(r.batch), 7});
     if (columns_.step) cells.push_back({"n_ubatch", std::to_string(r.step), 8});
+    if (columns_.type_k) cells.push_back({"type_k", std::string(info(r.cache.k).name), 6, true});
+    if (columns_.type_v) cells.push_back({"type_v", std::string(info(r.cache.v).name), 6, true});
     if (columns_.isa) cells.push_back({"isa", r.isa, 10, true});
     const auto rate = either_rate(r.times);
     const Fields share = share_of_ceiling(r.times);

@@ -16,6 +16,7 @@ struct BenchResult {
   std::size_t threads = 0, batch = 0, step = 0;  // the two sizes of batches, as -b and -ub give them
   std::string test_time;                         // when it began, ISO 8601
   double load_ms = 0;
+  CacheTypes cache;
   BenchTest test;
   BenchTimes times;
   std::string_view product;  // what the ceiling of products multiplied; may be empty
@@ -35,7 +36,7 @@ inline constexpr std::string_view kBenchFormats = "md, csv, json, jsonl, sql";
 
 // Columns of a table that only some runs want.
 struct BenchColumns {
-  bool batch = false, step = false, isa = false;
+  bool batch = false, step = false, type_k = false, type_v = false, isa = false;
 };
 
 // Null for a format that is none of kBenchFormats.

@@ -31,13 +31,14 @@ std::size_t seen(std::size_t position, std::size_t window) {
 
 }  // namespace
 
-std::uint64_t decode_bytes(const Model& model, std::size_t position, DType kv) {
+std::uint64_t decode_bytes(const Model& model, std::size_t position, const CacheTypes& cache) {
   const ModelConfig& c = model.config;
   std::uint64_t bytes = byte_size(model.weights.output) + byte_size(model.weights.output_norm) +
                         row_bytes(model.weights.embed.dtype, c.width);
+  const std::size_t cols = c.kv_heads * c.head_dim, cached = row_bytes(cache.k, cols) + row_bytes(cache.v, cols);
   for (std::size_t i = 0; i < c.layers.size(); ++i) {
     bytes += layer_bytes(model.weights.layers[i]);
-    bytes += 2 * seen(position, c.layers[i].window) * row_bytes(kv, c.kv_heads * c.head_dim);
+    bytes += seen(position, c.layers[i].window) * cached;
   }
   return bytes;
 }

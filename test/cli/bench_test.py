@@ -151,6 +151,22 @@ class Tests(Case):
         self.assertEqual(json.loads(result.out.splitlines()[0])["n_threads"], 2)
 
 
+    def test_types_of_the_cache(self):
+        micro = cli.MICRO / "micro-gemma3-f16.gguf"
+        rows = self.rows("-m", micro, "-r", 1, "-t", 1, "-p", 0, "-n", 2, "-d", 64, "-ctk", "f16,f32", "-ctv", "f16",
+                         "-ctv", "f32", "--no-ceilings")
+        types = [(row["type_k"], row["type_v"]) for row in rows]
+        self.assertEqual(types, [("f16", "f16"), ("f16", "f32"), ("f32", "f16"), ("f32", "f32")])
+        read = [row["gb_per_s"] * row["avg_ns"] for row in rows]  # bytes
+        self.assertAlmostEqual(read[1], read[2], delta=1e-6 * read[1])
+        self.assertAlmostEqual(read[1] - read[0], read[3] - read[2], delta=1e-6 * read[1])
+        self.assertGreater(read[1], read[0])
+        result = self.bench("-m", micro, "-r", 1, "-t", 1, "-p", 2, "-n", 0, "-ctk", "bf16")
+        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in result.out.decode().splitlines()]
+        self.assertEqual((lines[0][5], lines[2][5]), ("type_k", "bf16"))
+        self.assertNotIn("type_v", lines[0])
+
+
 class Presets(cli.Case):
     def test_a_preset_needs_no_file(self):
         result = cli.carat("bench", "--preset", "gemma3-270m", "--type", "q4_0,Q4_K_M", "-p", 4, "-n", 1, "-r", 1,
@@ -196,7 +212,7 @@ class Mistakes(cli.Case):
         for flag, value in (("-p", "x"), ("-p", "-1"), ("-p", "1,"), ("-p", ""), ("-p", "5-2"), ("-p", "1-4+0"),
                             ("-p", "0-4*2"), ("-p", "1-4*1"), ("-p", "1-99999"), ("-n", "1.5"), ("-pg", "8"),
                             ("-pg", "8,4,2"), ("-t", "0"), ("-t", "9999"), ("-b", "0"), ("-ub", "0"), ("-d", "-5"),
-                            ("-r", "0"), ("-o", "xml"), ("-oe", "yaml"), ("--isa", "abacus"), ("-fa", "off")):
+                            ("-r", "0"), ("-ctk", "q4_0"), ("-ctv", "f16,"), ("--timeout", "-1"), ("-o", "xml"), ("-oe", "yaml"), ("--isa", "abacus"), ("-fa", "off")):
             with self.subTest(flag=flag, value=value):
                 self.assert_fails(cli.carat("bench", "-m", __file__, flag, value), 2)
 
@@ -230,6 +246,23 @@ class Interrupted(Case):
         self.assertEqual((process.returncode, err), (130, b""))
         self.assertLess(time.monotonic() - begin, 5)
         self.assertEqual([row["n_prompt"] for row in json.loads(first + out)], [4])
+
+    def test_the_timeout_is_of_the_whole_run(self):
+        for seconds in (1, 5, 25):
+            begin = time.monotonic()
+            result = cli.carat("bench", cli.STORIES, "-p", "4,5,6", "-n", 1000000, "-r", 1000, "-t", 1, "-o", "json",
+                               "--no-ceilings", "--timeout", seconds)
+            self.assertLess(time.monotonic() - begin, seconds + 5)
+            self.assertEqual((result.code, result.err), (124, ""))
+            rows = json.loads(result.out)
+            if rows:
+                break
+        self.assertEqual([row["n_prompt"] for row in rows], [4, 5, 6][: len(rows)])
+        self.assertGreater(len(rows[0]["samples_ns"]), 0)
+
+    def test_a_timeout_before_the_first_test_leaves_nothing(self):
+        result = cli.carat("bench", cli.STORIES, "--timeout", "1ms", "-o", "json")
+        self.assertEqual(result.code, 124, result)
 
     def test_finished_repetitions_of_a_test_count(self):
         for seconds in (1, 5, 25):  # on a busy machine not one may be finished

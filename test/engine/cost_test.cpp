@@ -18,7 +18,9 @@ TEST_CASE("decoding reads every weight once, one row of an embedding that is not
   CHECK(decode_bytes(tiny.model, 0) == weights + row + cached);
   CHECK(decode_bytes(tiny.model, 6) == weights + row + 7 * cached);
   CHECK(decode_bytes(tiny.model, 200) == weights + row + 8 * cached);
-  CHECK(decode_bytes(tiny.model, 0, DType::f32) == weights + row + 2 * cached);
+  CHECK(decode_bytes(tiny.model, 0, {DType::f32, DType::f32}) == weights + row + 2 * cached);
+  CHECK(decode_bytes(tiny.model, 0, {DType::f32, DType::f16}) == weights + row + cached + cached / 2);
+  CHECK(decode_bytes(tiny.model, 0, {DType::f16, DType::q8_0}) == weights + row + cached / 2 + 2 * 34);
 
   TinyShape untied = shape;
   untied.architecture = "llama";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 
 namespace carat {
 
@@ -9,18 +10,26 @@ namespace {
 
 constexpr std::size_t kLongest = 32;     // agreeing tokens that are counted
 constexpr std::size_t kCandidates = 16;  // places that are compared
-constexpr std::size_t kFirstDraft = 4;
 
-// In decode steps. Each token of a draft makes a step longer by a share of it, taken to be dearer here than where
-// memory is what decoding waits for. Failed drafts may cost one step in fifty, and what a short text has not earned
-// yet.
-constexpr double kCostOfDraft = 0.25;
-constexpr double kEarnedByStep = 0.02, kFirstCredit = 1, kMostCredit = 8;
+// In decode steps: failed drafts may cost three in two hundred, and what a short text has not earned yet.
+constexpr double kEarnedByStep = 0.015, kFirstCredit = 0.5, kMostCredit = 8;
+
+// Once that many matches promised nothing, a draft of one token finds out whether it is still so.
+constexpr std::size_t kTryAgain = 64;
+
+constexpr double kForget = 32;  // tokens of drafts after which older ones count half
+
+// The longer the match, the surer: up to 4 tokens, up to 8, up to 16, more.
+std::size_t luck_class(std::size_t match) { return match <= 4 ? 0 : match <= 8 ? 1 : match <= 16 ? 2 : 3; }
 
 }  // namespace
 
 Lookup::Lookup(std::size_t context, std::size_t max_draft)
-    : context_(context), max_draft_(max_draft), latest_(kBuckets), length_(kFirstDraft), credit_(kFirstCredit) {
+    : context_(context),
+      max_draft_(max_draft),
+      latest_(kBuckets),
+      luck_{Luck{4, 3}, Luck{4, 3.2}, Luck{4, 3.4}, Luck{4, 3.6}},  // a first guess that a few drafts correct
+      credit_(kFirstCredit) {
   text_.reserve(context);
   earlier_.resize(context);
   draft_.reserve(max_draft);
@@ -45,39 +54,58 @@ void Lookup::note(TokenId token) {
   text_.push_back(token);
 }
 
-std::size_t Lookup::longest_match() const {
-  std::size_t best = 0, best_length = kKey - 1;
+Lookup::Match Lookup::longest_match() const {
+  Match best{0, kKey - 1};
   std::size_t at = latest_[bucket()];
   for (std::size_t i = 0; i < kCandidates && at > 0; ++i, at = earlier_[at]) {
     if (at >= text_.size()) continue;
     std::size_t length = 0;
     while (length < std::min(at, kLongest) && text_[at - 1 - length] == text_[text_.size() - 1 - length]) ++length;
-    if (length > best_length) best = at, best_length = length;
+    if (length > best.length) best = {at, length};
   }
   return best;
 }
 
-std::size_t Lookup::affordable(std::size_t limit) const {
-  return std::min({limit, max_draft_, length_, static_cast<std::size_t>(std::max(credit_, 0.0) / kCostOfDraft)});
+// The length of draft that saves the most: each token that comes true saves a step, all of them lengthen one.
+std::size_t Lookup::worthwhile(std::size_t limit) const {
+  const double chance = luck_[luck_class_].chance();
+  std::size_t best = 0;
+  double all_true = 1, saved = 0, most = 0;
+  for (std::size_t n = 1; n <= limit; ++n) {
+    const double extra = costs_.extra(n + 1);
+    all_true *= chance;
+    saved += all_true;
+    if (extra <= credit_ && saved - extra > most) best = n, most = saved - extra;
+  }
+  return best;
 }
 
 std::span<const TokenId> Lookup::draft(std::size_t limit) {
   draft_.clear();
   credit_ = std::min(credit_ + kEarnedByStep, kMostCredit);
-  const std::size_t count = affordable(limit);
-  if (count == 0 || text_.size() <= kKey) return draft_;
-  const std::size_t from = longest_match();
-  if (from == 0) return draft_;
-  for (std::size_t i = 0; i < count; ++i)  // beyond the end of the text the draft goes on with itself
-    draft_.push_back(from + i < text_.size() ? text_[from + i] : draft_[from + i - text_.size()]);
+  limit = std::min({limit, max_draft_, kFewRows - 1});
+  if (limit == 0 || text_.size() <= kKey) return draft_;
+  const Match match = longest_match();
+  if (match.next == 0) return draft_;
+  luck_class_ = luck_class(match.length);
+  std::size_t count = worthwhile(limit);
+  if (count == 0 && ++passed_over_ >= kTryAgain && costs_.extra(2) <= credit_) count = 1;
+  if (count > 0) passed_over_ = 0;
+  for (std::size_t i = 0; i < count; ++i) {  // beyond the end of the text the draft goes on with itself
+    const std::size_t from = match.next + i;
+    draft_.push_back(from < text_.size() ? text_[from] : draft_[from - text_.size()]);
+  }
   return draft_;
 }
 
 void Lookup::came_true(std::size_t count) {
   const std::size_t drafted = draft_.size();
   if (drafted == 0) return;
-  credit_ = std::min(credit_ + static_cast<double>(count) - kCostOfDraft * static_cast<double>(drafted), kMostCredit);
-  length_ = count == drafted ? std::min(2 * drafted, max_draft_) : count + 1;
+  credit_ = std::min(credit_ + static_cast<double>(count) - costs_.extra(drafted + 1), kMostCredit);
+  Luck& luck = luck_[luck_class_];
+  luck.tried += static_cast<double>(std::min(count + 1, drafted));
+  luck.true_ += static_cast<double>(count);
+  if (luck.tried > kForget) luck = {luck.tried / 2, luck.true_ / 2};
 }
 
 std::span<const float> LookAhead::feed(TokenId token, std::size_t more, const std::stop_token& stop) {
@@ -86,12 +114,15 @@ std::span<const float> LookAhead::feed(TokenId token, std::size_t more, const st
   if (right_ < drafted_ && ids_[right_ + 1] == token) return session_.logits_after(++right_);
   settle();
   const auto draft = lookup_->draft(std::min({more, session_.room() - 1, session_.max_few() - 1}));
-  if (draft.empty()) return session_.feed({&token, 1}, stop);
+  const auto start = std::chrono::steady_clock::now();
   ids_[0] = token;
   std::ranges::copy(draft, ids_.begin() + 1);
-  if (!session_.feed_few(std::span(ids_).first(draft.size() + 1), stop)) return {};
+  const auto ids = std::span(ids_).first(draft.size() + 1);
+  if (!session_.feed_few(ids, stop)) return {};
+  const auto logits = session_.logits_after(0);
+  lookup_->took(ids.size(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   drafted_ = draft.size();
-  return session_.logits_after(0);
+  return logits;
 }
 
 // Takes back what did not come true. The rings of the windowed layers hold a batch more than the window, which is more

@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "engine/session.h"
+#include "engine/step_costs.h"
 
 namespace carat {
 
 // The text so far, and drafts of how it goes on: what followed the last time that the latest tokens stood there
-// (Saxena, 2023; Leviathan et al., 2023). A draft that fails costs time: only as many are made as their success pays
-// for.
+// (Saxena, 2023; Leviathan et al., 2023). A draft is as long as promises to save the most time, by what steps have
+// taken and how often drafts have come true; and as failed ones cost time, only as many are made as success pays for.
 class Lookup {
  public:
   // `context`: tokens of text there is room for; `max_draft`: tokens of a draft, at most.
@@ -29,20 +30,36 @@ class Lookup {
   // How many tokens of the last draft came true.
   void came_true(std::size_t count);
 
+  // How long a step took that fed so many tokens.
+  void took(std::size_t tokens, double seconds) { costs_.took(tokens, seconds); }
+
  private:
   static constexpr std::size_t kKey = 3;  // tokens that must agree
   static constexpr std::size_t kBuckets = 1 << 14;
-  std::size_t bucket() const;         // of the last kKey tokens
-  std::size_t longest_match() const;  // where the text went on from there; 0 = nowhere
-  std::size_t affordable(std::size_t limit) const;
+  struct Match {
+    std::size_t next = 0;    // where the text went on from there; 0 = nowhere
+    std::size_t length = 0;  // tokens that agree
+  };
+  // How often tokens of drafts came true, of those that were reached.
+  struct Luck {
+    double tried, true_;
+    double chance() const { return true_ / tried; }
+  };
+
+  std::size_t bucket() const;  // of the last kKey tokens
+  Match longest_match() const;
+  std::size_t worthwhile(std::size_t limit) const;
 
   std::size_t context_, max_draft_;
   std::vector<TokenId> text_;
   std::vector<std::uint32_t> latest_;   // [kBuckets]: the last position that followed such tokens; 0 = none
   std::vector<std::uint32_t> earlier_;  // [context]: of each position, the one before it in its bucket
   std::vector<TokenId> draft_;
-  std::size_t length_;  // of the next draft
-  double credit_;       // decode steps that drafts may still waste
+  StepCosts costs_;
+  std::array<Luck, 4> luck_;     // by the length of the match
+  std::size_t luck_class_ = 0;   // of the last draft
+  std::size_t passed_over_ = 0;  // matches since then, of which nothing was promising
+  double credit_;                // decode steps that drafts may still waste
 };
 
 // Feeds a session token by token, ahead of the text where a draft is to be had. What it returns, and what the session

@@ -17,7 +17,7 @@ int chat(const ChatOptions& o, Call& call) {
   if (!call.words.empty())
     throw BadUsage("'" + call.words.front() + "' is one argument too many", "the chat asks for what to say");
   if (o.continues && !o.session.empty()) throw BadUsage("--continue and --session: one of them");
-  if (o.lookup.lookup && o.overflow == "shift") throw BadUsage("--lookup: not with --overflow shift");
+  if (o.lookup.is_asked_for() && o.overflow == "shift") throw BadUsage("--lookup: not with --overflow shift");
   if (!stdin_is_terminal()) throw BadUsage("chat needs a terminal to read from", "for one answer use 'carat run'");
   const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
   return Chat(o, model, call.interrupt).talk();

@@ -78,7 +78,7 @@ Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& 
   sampler_.forget();
   for (const TokenId id : plan.ids) sampler_.note(id);
 
-  std::optional<Lookup> lookup = options_.lookup.make(session_.context());
+  std::optional<Lookup> lookup = options_.lookup.make(session_.context(), options_.overflow == Overflow::shift);
   if (lookup) std::ranges::for_each(plan.ids, [&lookup](TokenId id) { lookup->note(id); });
   if (constraint_ != nullptr) constraint_->begin(options_.reply.begins_text);
   options_.reply.lookup = lookup ? &*lookup : nullptr;

@@ -140,15 +140,15 @@ std::size_t ContextFlags::positions(const ModelConfig& config, std::vector<Warni
 }
 
 void LookupFlags::add_to(CLI::App& app) {
-  add_switch(app, "--lookup", lookup, "look up in the text how it goes on: faster where it repeats itself")
+  add_switch(app, "--lookup", lookup, "look up in the text how it goes on: faster where it repeats (default: on)")
       ->group(kMore);
   add_integer(app, "--draft-max", max_draft, 1, static_cast<std::int64_t>(kFewRows - 1),
-              "tokens that --lookup may run ahead (default: 8)")
+              "tokens that --lookup may run ahead (default: 15)")
       ->group(kMore);
 }
 
-std::optional<Lookup> LookupFlags::make(std::size_t context) const {
-  if (!lookup) return std::nullopt;
+std::optional<Lookup> LookupFlags::make(std::size_t context, bool shifts) const {
+  if (shifts || !lookup.value_or(true)) return std::nullopt;
   return Lookup(context, max_draft);
 }
 

@@ -50,13 +50,15 @@ struct ContextFlags {
 };
 
 struct LookupFlags {
-  bool lookup = false;
-  std::size_t max_draft = 8;
+  std::optional<bool> lookup;  // none: where it can be done
+  std::size_t max_draft = kFewRows - 1;
 
   void add_to(CLI::App&);
 
-  // None where the flag says so.
-  std::optional<Lookup> make(std::size_t context) const;
+  bool is_asked_for() const { return lookup.value_or(false); }
+
+  // None where the flag says so, and for a context that moves on by `shifts`.
+  std::optional<Lookup> make(std::size_t context, bool shifts) const;
 };
 
 // --timeout: how long a command may take, from the start of the process.

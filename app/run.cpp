@@ -56,7 +56,7 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   const std::size_t most = prepared.prompt.size() + prepared.reply.max_tokens;
   Session session(model.model, {std::min(asker.context(), most), o.context.batch, o.context.cache});
   Sampler sampler(prepared.sampling, model.model.config.vocabulary);
-  std::optional<Lookup> lookup = o.lookup.make(session.context());
+  std::optional<Lookup> lookup = o.lookup.make(session.context(), o.overflow == "shift");
   prepared.reply.lookup = lookup ? &*lookup : nullptr;
   for (const TokenId id : prepared.prompt) {
     sampler.note(id);

@@ -65,14 +65,15 @@ void RunOptions::check() const {
   if (echo && output.format != OutputFormat::text) throw BadUsage("--echo goes with -o text alone");
   if (query.logprobs && output.format != OutputFormat::ndjson) throw BadUsage("--logprobs needs -o ndjson");
   if (keep > 0 && overflow != "shift") throw BadUsage("--keep goes with --overflow shift");
-  if (lookup.lookup && overflow == "shift") throw BadUsage("--lookup: not with --overflow shift");
+  if (lookup.is_asked_for() && overflow == "shift") throw BadUsage("--lookup: not with --overflow shift");
   if (!is_worker()) {
     if (parallel > 1) throw BadUsage("--parallel goes with --input-format jsonl");
     return;
   }
   if (output.format == OutputFormat::text) throw BadUsage("--input-format jsonl needs -o ndjson or -o json");
   if (overflow == "shift") throw BadUsage("--overflow shift: not with --input-format jsonl");
-  if (lookup.lookup) throw BadUsage("--lookup: not with --input-format jsonl, where requests are answered together");
+  if (lookup.is_asked_for())
+    throw BadUsage("--lookup: not with --input-format jsonl, where requests are answered together");
   if (!prompt.prompts.empty() || !prompt.file.empty() || !messages.empty()) {
     throw BadUsage("--input-format jsonl: the prompts come on standard input");
   }

@@ -13,6 +13,7 @@ namespace {
 
 // Rows of weights in one task of decoding: small enough that both threads end together.
 constexpr std::size_t kTaskRows = 32;
+constexpr std::size_t kTogetherGroups = 16;  // of 32 columns, in one task of bringing tokens together
 // The products as one list of tasks, `task_rows` rows each: task -> product and its first row.
 struct Slab {
   const Product* product;
@@ -139,6 +140,12 @@ void CpuBackend::grow_for_rows(std::size_t cols) {
   grow(scratch_.scale, kFewRows * groups);
   grow(scratch_.sum, kFewRows * groups);
   grow(scratch_.half_sum, kFewRows * groups * 2);
+  if (table_.bring_together == nullptr) return;
+  scratch_.together.grow(kFewTokens * (cols / 2 + 4 * groups));
+  scratch_.together_view.q = reinterpret_cast<std::int16_t*>(scratch_.together.data());
+  scratch_.together_view.scale = scratch_.together.data() + kFewTokens * cols / 2;
+  scratch_.together_view.sum = scratch_.together_view.scale + kFewTokens * groups;
+  scratch_.together_view.half_sum = scratch_.together_view.sum + kFewTokens * groups;
 }
 
 CpuBackend::FewTokens CpuBackend::quantise(const Tensor& x, std::size_t first, std::size_t count, bool quantised) {
@@ -152,6 +159,13 @@ CpuBackend::FewTokens CpuBackend::quantise(const Tensor& x, std::size_t first, s
     if (quantised) table_.quantize_activation(row(x, first + t), x.cols, q, scale, sum, half_sum);
     tokens[t] = {row(x, first + t), q, scale, sum, half_sum};
   });
+  if (quantised && count >= kLeastTogether && table_.bring_together != nullptr) {
+    pool_.for_each(parts(groups, kTogetherGroups), [&](std::size_t i, std::size_t) {
+      const std::size_t from = i * kTogetherGroups, to = std::min(groups, from + kTogetherGroups);
+      table_.bring_together(tokens.data(), count, x.cols, from, to, scratch_.together_view);
+    });
+    tokens[0].together = &scratch_.together_view;
+  }
   return tokens;
 }
 

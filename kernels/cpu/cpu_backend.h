@@ -80,6 +80,8 @@ class CpuBackend final : public Backend {
   struct Scratch {
     std::vector<std::int16_t> q;
     std::vector<float> scale, sum, half_sum;
+    AlignedFloats together;
+    Together together_view;  // of `together`
     std::vector<RunningSoftmax> softmax;  // attention of few rows, by row, segment and head
     AlignedFloats partial;                // likewise
     Packed packed, packed_hidden;

@@ -2,6 +2,7 @@
 #pragma once
 #include <utility>
 
+#include "kernels/cpu/pair_codes_x86.h"
 #include "kernels/cpu/readers.h"
 #include "kernels/cpu/table.h"
 #include "kernels/quant/sfp.h"
@@ -213,7 +214,7 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
                                 float* half_sum) noexcept {
   using Floats = narrow_vec<float, Isa>;
   using Ints = narrow_vec<std::int32_t, Isa>;
-  for (std::size_t g = 0; g < n / kGroup; ++g, x += kGroup, q += kGroup) {
+  for (std::size_t g = 0; g < n / kGroup; ++g, x += kGroup) {
     Floats largest(0.0f);
     for (std::size_t i = 0; i < kGroup; i += Floats::size)
       largest = xsimd::max(largest, xsimd::abs(Floats::load_unaligned(x + i)));
@@ -226,7 +227,7 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
     const float inverse = peak > 0 ? 32767.0f / peak : 0.0f;
     for (std::size_t h = 0; h < 2; ++h) {
       const Int16x16<Isa> codes = round_to_int16<Isa>(x + kHalfGroup * h, inverse);
-      store16(codes, q + kHalfGroup * h);
+      store16(codes, q + place_of_code(kGroup * g + kHalfGroup * h, n, kTakesPairs<Isa>));
       const auto total = xsimd::hadd(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
       half_sum[2 * g + h] = scale[g] * static_cast<float>(total);
     }

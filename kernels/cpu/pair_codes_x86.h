@@ -24,12 +24,14 @@ template <class Isa>
 template <class Isa>
 [[gnu::always_inline]] inline __m512i widen_two(const void* low, const void* high) noexcept {
   const __m128i a = _mm_loadu_si128(static_cast<const __m128i*>(low));
-  return _mm512_cvtepu8_epi16(_mm256_inserti128_si256(_mm256_castsi128_si256(a), *static_cast<const __m128i_u*>(high), 1));
+  return _mm512_cvtepu8_epi16(
+      _mm256_inserti128_si256(_mm256_castsi128_si256(a), *static_cast<const __m128i_u*>(high), 1));
 }
 template <class Isa>
 [[gnu::always_inline]] inline __m512i widen_two_signed(const void* low, const void* high) noexcept {
   const __m128i a = _mm_loadu_si128(static_cast<const __m128i*>(low));
-  return _mm512_cvtepi8_epi16(_mm256_inserti128_si256(_mm256_castsi128_si256(a), *static_cast<const __m128i_u*>(high), 1));
+  return _mm512_cvtepi8_epi16(
+      _mm256_inserti128_si256(_mm256_castsi128_si256(a), *static_cast<const __m128i_u*>(high), 1));
 }
 // The same sixteen twice.
 template <class Isa>

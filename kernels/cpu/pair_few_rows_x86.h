@@ -16,7 +16,8 @@ inline void bring_together(const Activation* x, std::size_t tokens, std::size_t 
     for (std::size_t g = first; g < last; ++g) {
       for (std::size_t h = 0; h < 2; ++h) {
         std::int32_t pairs[8] = {};
-        if (there) __builtin_memcpy(pairs, x[t].q + place_of_code(kGroup * g + kHalfGroup * h, cols, true), sizeof pairs);
+        if (there)
+          __builtin_memcpy(pairs, x[t].q + place_of_code(kGroup * g + kHalfGroup * h, cols, true), sizeof pairs);
         for (std::size_t i = 0; i < 8; ++i)
           __builtin_memcpy(out.q + 2 * ((16 * g + 8 * h + i) * kFewTokens + t), pairs + i, sizeof *pairs);
         out.half_sum[(2 * g + h) * kFewTokens + t] = there ? x[t].half_sum[2 * g + h] : 0;
@@ -81,7 +82,8 @@ template <class Isa, class Read, std::size_t n, std::size_t eights>
     for (std::size_t i = 0; i < 8; ++i) {
       const __m512i tokens = _mm512_loadu_si512(q + 2 * kFewTokens * (8 * e + i));
 #pragma GCC unroll 16
-      for (std::size_t r = 0; r < n; ++r) sums[r] = add_broadcast<Isa>(sums[r], w.codes[r] + at + 32 * e + 2 * i, tokens);
+      for (std::size_t r = 0; r < n; ++r)
+        sums[r] = add_broadcast<Isa>(sums[r], w.codes[r] + at + 32 * e + 2 * i, tokens);
     }
   const __m512 of_tokens = _mm512_loadu_ps(scale);
 #pragma GCC unroll 16
@@ -165,7 +167,8 @@ inline void pair_few_rows(const std::byte* w, std::size_t rows, std::size_t cols
   const auto* from = reinterpret_cast<const Block*>(w);
   if (x->together == nullptr) {
     for (std::size_t r = 0; r < rows; ++r, from += row)
-      for (std::size_t t = 0; t < tokens; ++t) out[t * stride + r] = pair_row_product<Isa>(from, cols, x[t]);
+      for (std::size_t t = 0; t < tokens; ++t)
+        pair_row_product<Isa, Block, 1>(from, 0, cols, x[t], out + t * stride + r, 0);
     return;
   }
   std::size_t r = 0;

@@ -29,8 +29,7 @@ template <class Isa, std::size_t n, bool halves>
   };
   const __m512i low = four(0);
   const __m512i high = n > 4 ? four(4) : _mm512_setzero_si512();
-  const __m512i sums =
-      _mm512_add_epi32(_mm512_shuffle_i64x2(low, high, 0x88), _mm512_shuffle_i64x2(low, high, 0xDD));
+  const __m512i sums = _mm512_add_epi32(_mm512_shuffle_i64x2(low, high, 0x88), _mm512_shuffle_i64x2(low, high, 0xDD));
   // Now first units of pairs 0-3, second ones, and the same of pairs 4-7.
   const __m512i order = halves ? _mm512_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15)
                                : _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
@@ -69,7 +68,7 @@ template <class Isa, class Block, std::size_t units>
     (multiply.template operator()<pair>(), ...);
   }
   (std::make_index_sequence<kPairs>{});
-  const __m512 sums = _mm512_cvtepi32_ps(sum_eights<Isa, kHalves ? 8 : kPairs, kHalves>(eights));
+  const __m512 sums = _mm512_cvtepi32_ps(sum_eights < Isa, kHalves ? 8 : kPairs, kHalves > (eights));
 
   constexpr __mmask16 kUsed = units == 16 ? 0xFFFF : kHalves ? 0xFF : (1u << units) - 1;
   const StepScales<Isa> by = step_scales<Isa, units>(w);
@@ -93,44 +92,56 @@ struct PaddedEnd {
       scale[u] = x.scale[at + u];
       sum[u] = x.sum[at + u];
       for (std::size_t i = 0; i < kGroup; ++i)
-        q[place_of_code(kGroup * u + i, 128, true)] = x.q[place_of_code(kGroup * (at + u) + i, kGroup * (at + units), true)];
+        q[place_of_code(kGroup * u + i, 128, true)] =
+            x.q[place_of_code(kGroup * (at + u) + i, kGroup * (at + units), true)];
     }
   }
 };
 
-template <class Isa, class Block>
-inline float pair_row_product(const Block* w, std::size_t cols, const Activation& x) noexcept {
+// `n` rows that lie `apart` blocks from one another.
+template <class Isa, class Block, std::size_t n>
+[[gnu::always_inline]] inline void pair_row_product(const Block* w, std::size_t apart, std::size_t cols,
+                                                    const Activation& x, float* out, std::size_t stride) noexcept {
   using Read = Reader<Isa, Block>;
   constexpr std::size_t kUnits = kStepUnits<Read>, kPerBlock = Read::kElements / 32;
   const float* sums = Read::kScaleElements == 32 ? x.sum : x.half_sum;
   const std::size_t units = cols / kGroup;
-  __m512 chains = _mm512_setzero_ps();
+  __m512 chains[n];
+  for (std::size_t r = 0; r < n; ++r) chains[r] = _mm512_setzero_ps();
   std::size_t at = 0;
-  const auto step = [&]<std::size_t n>() __attribute__((always_inline)) {
-    prefetch<Isa>(w, n / kPerBlock * sizeof(Block));
-    add_step<Isa, Block, n>(w, x.q + kGroup * at, x.scale + at, sums + 32 / Read::kScaleElements * at, chains);
-    at += n;
-    w += n / kPerBlock;
+  const auto step = [&]<std::size_t size>() __attribute__((always_inline)) {
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < n; ++r) {
+      prefetch<Isa>(w + r * apart, size / kPerBlock * sizeof(Block));
+      add_step<Isa, Block, size>(w + r * apart, x.q + kGroup * at, x.scale + at, sums + 32 / Read::kScaleElements * at,
+                                 chains[r]);
+    }
+    at += size;
+    w += size / kPerBlock;
   };
   while (at + kUnits <= units) step.template operator()<kUnits>();
   if constexpr (kUnits == 16)
     if (at + 8 <= units) step.template operator()<8>();
   if constexpr (kPerBlock == 1) {
     if (at + 4 <= units) step.template operator()<4>();
-    if (at < units) {
-      const PaddedEnd<Isa, Block> end(w, x, at, units - at);
-      add_step<Isa, Block, 4>(end.w, end.q, end.scale, end.sum, chains);
-    }
+    if (at < units)
+      for (std::size_t r = 0; r < n; ++r) {
+        const PaddedEnd<Isa, Block> end(w + r * apart, x, at, units - at);
+        add_step<Isa, Block, 4>(end.w, end.q, end.scale, end.sum, chains[r]);
+      }
   }
-  return sum_of_lanes<Isa>(chains);
+  for (std::size_t r = 0; r < n; ++r) out[r * stride] = sum_of_lanes<Isa>(chains[r]);
 }
 
 template <class Isa, class Block>
 inline void pair_row_products(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
                               float* out) noexcept {
-  const auto* row = reinterpret_cast<const Block*>(w);
-  for (std::size_t r = 0; r < rows; ++r, row += cols / Reader<Isa, Block>::kElements)
-    out[r] = pair_row_product<Isa>(row, cols, x);
+  const std::size_t row = cols / Reader<Isa, Block>::kElements, each = rows / kStreams;
+  const auto* from = reinterpret_cast<const Block*>(w);
+  for (std::size_t r = 0; r < each; ++r)
+    pair_row_product<Isa, Block, kStreams>(from + r * row, each * row, cols, x, out + r, each);
+  for (std::size_t r = kStreams * each; r < rows; ++r)
+    pair_row_product<Isa, Block, 1>(from + r * row, 0, cols, x, out + r, 0);
 }
 
 }  // namespace carat::cpu

@@ -17,11 +17,11 @@ inline constexpr std::size_t kHalfGroup = 16;
 // element, and weights widen to int16 as cheaply as to int8. Weights in floating point use `exact`.
 struct Together;
 struct Activation {
-  const float* exact = nullptr;     // [cols]
-  const std::int16_t* q = nullptr;  // [cols], where place_of_code says
-  const float* scale = nullptr;     // [cols / 32]
-  const float* sum = nullptr;       // [cols / 32], of scale * q
-  const float* half_sum = nullptr;  // [cols / 16], likewise
+  const float* exact = nullptr;        // [cols]
+  const std::int16_t* q = nullptr;     // [cols], where place_of_code says
+  const float* scale = nullptr;        // [cols / 32]
+  const float* sum = nullptr;          // [cols / 32], of scale * q
+  const float* half_sum = nullptr;     // [cols / 16], likewise
   const Together* together = nullptr;  // of the first of a few tokens, where there is one: all of them
 };
 
@@ -185,7 +185,7 @@ struct Table {
   UnpackFloats dequantize[kDTypeCount];
   UnpackTiles unpack_tiles[kDTypeCount];  // null but for AMX
   CodeFormat codes[kDTypeCount];          // null for weights in floating point and where tiles are faster
-  bool codes_in_pairs = false;  // of activations: place_of_code
+  bool codes_in_pairs = false;            // of activations: place_of_code
   // Fills the quantised parts of an Activation; n is a multiple of 32.
   void (*quantize_activation)(const float* x, std::size_t n, std::int16_t* q, float* scale, float* sum,
                               float* half_sum) noexcept;

@@ -42,8 +42,8 @@ struct Together {
   float* sum = nullptr;       // [cols / 32, kFewTokens]
   float* half_sum = nullptr;  // [cols / 16, kFewTokens]
 };
-// From how many on it pays to have them so.
-inline constexpr std::size_t kLeastTogether = 4;
+// From how many on it pays to have them so: fewer are faster one by one, with the weights in the first-level cache.
+inline constexpr std::size_t kLeastTogether = 8;
 
 // Weights times many tokens goes by panels: a slab of rows is unpacked once, to integers or to f32, a slice of the
 // depth at a time, and multiplied with all tokens. The slab and the slice fit the second-level cache together.

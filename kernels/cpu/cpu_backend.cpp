@@ -11,8 +11,16 @@ namespace carat::cpu {
 
 namespace {
 
-// Rows of weights in one task of decoding: small enough that both threads end together.
-constexpr std::size_t kTaskRows = 32;
+// Bytes of weights in one task of decoding: large enough that memory is read in long sweeps, small enough that all
+// threads end together; and its rows, at most.
+constexpr std::size_t kTaskBytes = 80 << 10;
+constexpr std::size_t kTaskRows = 128;
+std::size_t task_rows(const Tensor& w) {
+  const std::size_t rows = kTaskBytes / row_bytes(w.dtype, w.cols) / kFewRows * kFewRows;
+  return std::clamp(rows, kFewRows, kTaskRows);
+}
+
+constexpr std::size_t kTogetherGroups = 16;  // of 32 columns, in one task of bringing tokens together
 // The products as one list of tasks, `task_rows` rows each: task -> product and its first row.
 struct Slab {
   const Product* product;
@@ -32,11 +40,6 @@ Slab slab(std::initializer_list<Product> products, std::size_t task_rows, std::s
 
 // Whether weights deserve products finer than bf16: those stored in 16 bits and more.
 bool keeps_more_than_bf16(DType dtype) { return info(dtype).bytes >= 2 * info(dtype).block; }
-
-template <class T>
-void grow(std::vector<T>& scratch, std::size_t size) {
-  if (scratch.size() < size) scratch.resize(size);
-}
 
 }  // namespace
 
@@ -135,10 +138,16 @@ void CpuBackend::feed_forward(Tensor out, const Tensor& x, std::size_t few, cons
 
 void CpuBackend::grow_for_rows(std::size_t cols) {
   const std::size_t groups = cols / kGroup;
-  grow(scratch_.q, kFewRows * cols);
-  grow(scratch_.scale, kFewRows * groups);
-  grow(scratch_.sum, kFewRows * groups);
-  grow(scratch_.half_sum, kFewRows * groups * 2);
+  scratch_.q.grow(kFewRows * cols / 2);
+  scratch_.scale.grow(kFewRows * groups);
+  scratch_.sum.grow(kFewRows * groups);
+  scratch_.half_sum.grow(kFewRows * groups * 2);
+  if (table_.bring_together == nullptr) return;
+  scratch_.together.grow(kFewTokens * (cols / 2 + 4 * groups));
+  scratch_.together_view.q = reinterpret_cast<std::int16_t*>(scratch_.together.data());
+  scratch_.together_view.scale = scratch_.together.data() + kFewTokens * cols / 2;
+  scratch_.together_view.sum = scratch_.together_view.scale + kFewTokens * groups;
+  scratch_.together_view.half_sum = scratch_.together_view.sum + kFewTokens * groups;
 }
 
 CpuBackend::FewTokens CpuBackend::quantise(const Tensor& x, std::size_t first, std::size_t count, bool quantised) {
@@ -148,10 +157,17 @@ CpuBackend::FewTokens CpuBackend::quantise(const Tensor& x, std::size_t first, s
   pool_.for_each(count, [&](std::size_t t, std::size_t) {
     float *scale = scratch_.scale.data() + t * groups, *sum = scratch_.sum.data() + t * groups;
     float* half_sum = scratch_.half_sum.data() + t * groups * 2;
-    std::int16_t* q = scratch_.q.data() + t * x.cols;
+    std::int16_t* q = reinterpret_cast<std::int16_t*>(scratch_.q.data()) + t * x.cols;
     if (quantised) table_.quantize_activation(row(x, first + t), x.cols, q, scale, sum, half_sum);
     tokens[t] = {row(x, first + t), q, scale, sum, half_sum};
   });
+  if (quantised && count >= kLeastTogether && table_.bring_together != nullptr) {
+    pool_.for_each(parts(groups, kTogetherGroups), [&](std::size_t i, std::size_t) {
+      const std::size_t from = i * kTogetherGroups, to = std::min(groups, from + kTogetherGroups);
+      table_.bring_together(tokens.data(), count, x.cols, from, to, scratch_.together_view);
+    });
+    tokens[0].together = &scratch_.together_view;
+  }
   return tokens;
 }
 
@@ -173,8 +189,9 @@ void CpuBackend::multiply_rows(const Tensor& x, std::size_t first, std::size_t c
   const bool quantised =
       std::any_of(products.begin(), products.end(), [](const Product& p) { return is_quantised(p.w.dtype); });
   const FewTokens tokens = quantise(x, first, count, quantised);
-  pool_.for_each(slab_count(products, kTaskRows), [&](std::size_t task, std::size_t) {
-    const auto [product, from, rows] = slab(products, kTaskRows, task);
+  const std::size_t of_task = task_rows(products.begin()->w);
+  pool_.for_each(slab_count(products, of_task), [&](std::size_t task, std::size_t) {
+    const auto [product, from, rows] = slab(products, of_task, task);
     multiply_slab(product->w, from, rows, tokens, count, row(product->out, first) + from, product->out.cols);
   });
 }
@@ -183,8 +200,9 @@ void CpuBackend::multiply_rows(const Tensor& x, std::size_t first, std::size_t c
 void CpuBackend::gate_rows(Tensor hidden, const Tensor& x, std::size_t first, const FeedForward& f) {
   const FewTokens tokens = quantise(x, first, hidden.rows, is_quantised(f.w_gate.dtype) || is_quantised(f.w_up.dtype));
   const auto act = f.act == Gate::silu ? table_.silu_gate : table_.gelu_gate;
-  pool_.for_each(parts(hidden.cols, kTaskRows), [&](std::size_t task, std::size_t) {
-    const std::size_t from = task * kTaskRows, rows = std::min(kTaskRows, hidden.cols - from);
+  const std::size_t of_task = task_rows(f.w_gate);
+  pool_.for_each(parts(hidden.cols, of_task), [&](std::size_t task, std::size_t) {
+    const std::size_t from = task * of_task, rows = std::min(of_task, hidden.cols - from);
     float up[kFewRows * kTaskRows];
     multiply_slab(f.w_gate, from, rows, tokens, hidden.rows, row(hidden, 0) + from, hidden.cols);
     multiply_slab(f.w_up, from, rows, tokens, hidden.rows, up, kTaskRows);

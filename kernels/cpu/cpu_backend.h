@@ -78,8 +78,10 @@ class CpuBackend final : public Backend {
   // Scratch that grows to the largest shape seen, so that no step after the first of its shape allocates; for few rows
   // it is reserved.
   struct Scratch {
-    std::vector<std::int16_t> q;
-    std::vector<float> scale, sum, half_sum;
+    AlignedFloats q;  // [kFewRows, cols], two codes in a float's place
+    AlignedFloats scale, sum, half_sum;
+    AlignedFloats together;
+    Together together_view;               // of `together`
     std::vector<RunningSoftmax> softmax;  // attention of few rows, by row, segment and head
     AlignedFloats partial;                // likewise
     Packed packed, packed_hidden;

@@ -1,7 +1,7 @@
 // Rows of weights times a few tokens: the row products of several sequences' decode steps, or of one checking a draft.
 // Each weight is read and decoded once; each token's result has the bits it has alone.
 #pragma once
-#include "kernels/cpu/few_rows_ops_x86.h"
+#include "kernels/cpu/unpack.h"
 
 namespace carat::cpu {
 
@@ -19,11 +19,7 @@ struct Decoded {
   alignas(64) float scales[kScales];
   alignas(64) float minima[Read::kHasMinimum ? kScales : 1];
 
-  // Where the halves of a unit lie: one after the other, or as the pairs of units that a wide register takes.
-  static constexpr std::size_t place(std::size_t unit, std::size_t half) {
-    if constexpr (units == 8 && kTakesPairs<Isa>) return 64 * (unit / 2) + 32 * half + 16 * (unit % 2);
-    return 32 * unit + 16 * half;
-  }
+  static constexpr std::size_t place(std::size_t unit, std::size_t half) { return 32 * unit + 16 * half; }
 
   [[gnu::always_inline]] void load(const Block* w) noexcept {
     Read::template scales<units>(w, scales);
@@ -96,12 +92,8 @@ template <class Isa, class Block, std::size_t units, std::size_t n>
   using Source = Decoded<Isa, Block, units>;
   Source rows[n];
   for (std::size_t r = 0; r < n; ++r) rows[r].load(w + r * stride);
-  for (std::size_t t = 0; t < tokens; ++t) {
-    if constexpr (units == 8 && kTakesPairs<Isa>)
-      add_decoded_pairs<Isa, Source, n>(rows, x[t], at, sums.of(t));
-    else
-      for (std::size_t r = 0; r < n; ++r) add_units<Isa, Source, units>(&rows[r], x[t], at, sums.of(t)[r]);
-  }
+  for (std::size_t t = 0; t < tokens; ++t)
+    for (std::size_t r = 0; r < n; ++r) add_units<Isa, Source, units>(&rows[r], x[t], at, sums.of(t)[r]);
 }
 
 template <class Isa, class Block, std::size_t n>

@@ -2,6 +2,7 @@
 #pragma once
 #include <utility>
 
+#include "kernels/cpu/pair_codes_x86.h"
 #include "kernels/cpu/readers.h"
 #include "kernels/cpu/table.h"
 #include "kernels/quant/sfp.h"
@@ -10,6 +11,13 @@ namespace carat::cpu {
 
 // Bytes between what is read and what is asked for: the hardware's own prefetcher stops at each page.
 inline constexpr std::size_t kPrefetchDistance = 2048;
+
+// Rows in flight at once, each from another part of those to be multiplied: several streams keep more of memory busy
+// than one.
+inline constexpr std::size_t kStreams = 4;
+// Likewise of floats, as many as have their sums in registers.
+template <class Isa>
+inline constexpr std::size_t kFloatStreams = kIs512<typename Isa::wide> ? 4 : 2;
 
 template <class Isa>
 [[gnu::always_inline]] inline void prefetch(const void* from, std::size_t bytes) noexcept {
@@ -102,26 +110,33 @@ template <class Isa, class Block, std::size_t units>
   (std::make_index_sequence<units>{});
 }
 
-template <class Isa, class Block>
-inline float row_product(const Block* w, std::size_t cols, const Activation& x) noexcept {
+// `n` rows that lie `apart` blocks from one another.
+template <class Isa, class Block, std::size_t n>
+[[gnu::always_inline]] inline void row_product(const Block* w, std::size_t apart, std::size_t cols, const Activation& x,
+                                               float* out, std::size_t stride) noexcept {
   constexpr std::size_t kBlocks = 256 / Reader<Isa, Block>::kElements;  // blocks that make eight units
-  RowSums<Isa> sums;
+  RowSums<Isa> sums[n];
   std::size_t at = 0;  // in units of 32
-  for (; at + 8 <= cols / kGroup; at += 8, w += kBlocks) {
-    prefetch<Isa>(w, kBlocks * sizeof(Block));
-    add_units<Isa, Block, 8>(w, x, at, sums);
-  }
+  for (; at + 8 <= cols / kGroup; at += 8, w += kBlocks)
+    for (std::size_t r = 0; r < n; ++r) {
+      prefetch<Isa>(w + r * apart, kBlocks * sizeof(Block));
+      add_units<Isa, Block, 8>(w + r * apart, x, at, sums[r]);
+    }
   if constexpr (kBlocks == 8)
-    for (; at < cols / kGroup; ++at, ++w) add_units<Isa, Block, 1>(w, x, at, sums);
-  return sums.total();
+    for (; at < cols / kGroup; ++at, ++w)
+      for (std::size_t r = 0; r < n; ++r) add_units<Isa, Block, 1>(w + r * apart, x, at, sums[r]);
+  for (std::size_t r = 0; r < n; ++r) out[r * stride] = sums[r].total();
 }
 
 template <class Isa, class Block>
 inline void quantized_row_products(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
                                    float* out) noexcept {
-  constexpr std::size_t kElements = Reader<Isa, Block>::kElements;
-  const auto* row = reinterpret_cast<const Block*>(w);
-  for (std::size_t r = 0; r < rows; ++r, row += cols / kElements) out[r] = row_product<Isa>(row, cols, x);
+  const std::size_t row = cols / Reader<Isa, Block>::kElements, each = rows / kStreams;
+  const auto* from = reinterpret_cast<const Block*>(w);
+  for (std::size_t r = 0; r < each; ++r)
+    row_product<Isa, Block, kStreams>(from + r * row, each * row, cols, x, out + r, each);
+  for (std::size_t r = kStreams * each; r < rows; ++r)
+    row_product<Isa, Block, 1>(from + r * row, 0, cols, x, out + r, 0);
 }
 
 // Weights in floating point: how a register of them is read, or two, and a single one.
@@ -181,30 +196,45 @@ template <class Isa, class Read>
   return total;
 }
 
-// a · b over n elements; a in the format of Read.
-template <class Isa, class Read>
-inline float float_product(const typename Read::Element* a, const float* b, std::size_t n) noexcept {
+// a · b over `cols` elements, for `n` rows a that lie `apart` elements from one another, in the format of Read.
+template <class Isa, class Read, std::size_t n>
+[[gnu::always_inline]] inline void float_product(const typename Read::Element* a, std::size_t apart, std::size_t cols,
+                                                 const float* b, float* out, std::size_t stride) noexcept {
   using Floats = vec<float, Isa>;
   constexpr std::size_t kLanes = Floats::size;
-  Floats sums[4] = {Floats(0.0f), Floats(0.0f), Floats(0.0f), Floats(0.0f)};
+  Floats sums[n][4];
+#pragma GCC unroll 4
+  for (std::size_t r = 0; r < n; ++r)
+#pragma GCC unroll 4
+    for (std::size_t j = 0; j < 4; ++j) sums[r][j] = Floats(0.0f);
   std::size_t i = 0;
-  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
-    prefetch<Isa>(a + i, 4 * kLanes * sizeof(*a));
-    for (std::size_t j = 0; j < 4; j += 2) {
-      Floats first, second;
-      Read::load_two(a + i + j * kLanes, first, second);
-      sums[j] = multiply_add(first, Floats::load_unaligned(b + i + j * kLanes), sums[j]);
-      sums[j + 1] = multiply_add(second, Floats::load_unaligned(b + i + (j + 1) * kLanes), sums[j + 1]);
+  for (; i + 4 * kLanes <= cols; i += 4 * kLanes)
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < n; ++r) {
+      const auto* from = a + r * apart + i;
+      prefetch<Isa>(from, 4 * kLanes * sizeof(*a));
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < 4; j += 2) {
+        Floats first, second;
+        Read::load_two(from + j * kLanes, first, second);
+        sums[r][j] = multiply_add(first, Floats::load_unaligned(b + i + j * kLanes), sums[r][j]);
+        sums[r][j + 1] = multiply_add(second, Floats::load_unaligned(b + i + (j + 1) * kLanes), sums[r][j + 1]);
+      }
     }
-  }
-  return finish_float_product<Isa, Read>(a, b, i, n, sums);
+  for (std::size_t r = 0; r < n; ++r)
+    out[r * stride] = finish_float_product<Isa, Read>(a + r * apart, b, i, cols, sums[r]);
 }
 
 template <class Isa, class Read>
 inline void float_row_products(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
                                float* out) noexcept {
+  constexpr std::size_t kRows = kFloatStreams<Isa>;
   const auto* row = reinterpret_cast<const typename Read::Element*>(w);
-  for (std::size_t r = 0; r < rows; ++r, row += cols) out[r] = float_product<Isa, Read>(row, x.exact, cols);
+  const std::size_t each = rows / kRows;
+  for (std::size_t r = 0; r < each; ++r)
+    float_product<Isa, Read, kRows>(row + r * cols, each * cols, cols, x.exact, out + r, each);
+  for (std::size_t r = kRows * each; r < rows; ++r)
+    float_product<Isa, Read, 1>(row + r * cols, 0, cols, x.exact, out + r, 0);
 }
 
 // x in groups of 32: q = round(x / scale), scale = max |x| / 32767.
@@ -213,7 +243,7 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
                                 float* half_sum) noexcept {
   using Floats = narrow_vec<float, Isa>;
   using Ints = narrow_vec<std::int32_t, Isa>;
-  for (std::size_t g = 0; g < n / kGroup; ++g, x += kGroup, q += kGroup) {
+  for (std::size_t g = 0; g < n / kGroup; ++g, x += kGroup) {
     Floats largest(0.0f);
     for (std::size_t i = 0; i < kGroup; i += Floats::size)
       largest = xsimd::max(largest, xsimd::abs(Floats::load_unaligned(x + i)));
@@ -226,7 +256,7 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
     const float inverse = peak > 0 ? 32767.0f / peak : 0.0f;
     for (std::size_t h = 0; h < 2; ++h) {
       const Int16x16<Isa> codes = round_to_int16<Isa>(x + kHalfGroup * h, inverse);
-      store16(codes, q + kHalfGroup * h);
+      store16(codes, q + place_of_code(kGroup * g + kHalfGroup * h, n, kTakesPairs<Isa>));
       const auto total = xsimd::hadd(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
       half_sum[2 * g + h] = scale[g] * static_cast<float>(total);
     }

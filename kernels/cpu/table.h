@@ -15,15 +15,35 @@ inline constexpr std::size_t kHalfGroup = 16;
 // One row of activations, as the row products read it. Weights are of low precision, activations need not be: they
 // are kept as int16 with a scale per 32, so a product of a quantised row is exact to 2^-15 of the group's largest
 // element, and weights widen to int16 as cheaply as to int8. Weights in floating point use `exact`.
+struct Together;
 struct Activation {
-  const float* exact = nullptr;     // [cols]
-  const std::int16_t* q = nullptr;  // [cols]
-  const float* scale = nullptr;     // [cols / 32]
-  const float* sum = nullptr;       // [cols / 32], of scale * q
-  const float* half_sum = nullptr;  // [cols / 16], likewise
+  const float* exact = nullptr;        // [cols]
+  const std::int16_t* q = nullptr;     // [cols], where place_of_code says
+  const float* scale = nullptr;        // [cols / 32]
+  const float* sum = nullptr;          // [cols / 32], of scale * q
+  const float* half_sum = nullptr;     // [cols / 16], likewise
+  const Together* together = nullptr;  // of the first of a few tokens, where there is one: all of them
 };
 
+// Where code i of n lies in Activation::q: in order, or, where the row takes units of 32 in pairs, sixteen codes of the
+// one and sixteen of the other in turn.
+[[gnu::always_inline]] constexpr std::size_t place_of_code(std::size_t i, std::size_t n, bool in_pairs) {
+  const std::size_t first = i / (2 * kGroup) * (2 * kGroup);  // of the pair
+  if (!in_pairs || first + 2 * kGroup > n) return i;
+  return first + i % kGroup / kHalfGroup * kGroup + i % (2 * kGroup) / kGroup * kHalfGroup + i % kHalfGroup;
+}
+
 inline constexpr std::size_t kFewTokens = 16;  // of few_rows, at most
+
+// The quantised parts of a few tokens side by side, those that are missing as zeros.
+struct Together {
+  std::int16_t* q = nullptr;  // [cols / 2, kFewTokens, 2]: two neighbouring codes of each token
+  float* scale = nullptr;     // [cols / 32, kFewTokens]
+  float* sum = nullptr;       // [cols / 32, kFewTokens]
+  float* half_sum = nullptr;  // [cols / 16, kFewTokens]
+};
+// From how many on it pays to have them so: fewer are faster one by one, with the weights in the first-level cache.
+inline constexpr std::size_t kLeastTogether = 8;
 
 // Weights times many tokens goes by panels: a slab of rows is unpacked once, to integers or to f32, a slice of the
 // depth at a time, and multiplied with all tokens. The slab and the slice fit the second-level cache together.
@@ -159,9 +179,13 @@ struct Table {
   // bits that row_products gives each token alone.
   void (*few_rows[kDTypeCount])(const std::byte* w, std::size_t rows, std::size_t cols, const Activation* x,
                                 std::size_t tokens, float* out, std::size_t stride) noexcept;
+  // Fills groups [first, last) of 32 columns of `out`. Null where few_rows does not look at it.
+  void (*bring_together)(const Activation* x, std::size_t tokens, std::size_t cols, std::size_t first, std::size_t last,
+                         const Together& out) noexcept = nullptr;
   UnpackFloats dequantize[kDTypeCount];
   UnpackTiles unpack_tiles[kDTypeCount];  // null but for AMX
   CodeFormat codes[kDTypeCount];          // null for weights in floating point and where tiles are faster
+  bool codes_in_pairs = false;            // of activations: place_of_code
   // Fills the quantised parts of an Activation; n is a multiple of 32.
   void (*quantize_activation)(const float* x, std::size_t n, std::int16_t* q, float* scale, float* sum,
                               float* half_sum) noexcept;

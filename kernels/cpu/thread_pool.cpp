@@ -1,5 +1,7 @@
 #include "kernels/cpu/thread_pool.h"
 
+#include <algorithm>
+#include <cassert>
 #include <chrono>
 
 namespace carat::cpu {
@@ -25,9 +27,17 @@ bool spin_until(Ready ready, std::chrono::microseconds patience) {
 
 constexpr std::chrono::microseconds kIdleSpin{3000};
 
+struct Range {
+  std::uint32_t first = 0, end = 0;
+};
+std::uint64_t packed(Range range) { return static_cast<std::uint64_t>(range.first) << 32 | range.end; }
+Range unpacked(std::uint64_t range) {
+  return {static_cast<std::uint32_t>(range >> 32), static_cast<std::uint32_t>(range)};
+}
+
 }  // namespace
 
-ThreadPool::ThreadPool(std::size_t threads) {
+ThreadPool::ThreadPool(std::size_t threads) : shares_(std::make_unique<Share[]>(std::max<std::size_t>(threads, 1))) {
   workers_.reserve(threads);
   try {
     for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
@@ -47,8 +57,12 @@ void ThreadPool::stop() {
 }
 
 void ThreadPool::run(const Loop& loop) {
+  assert(loop.tasks < UINT32_MAX);
   loop_ = loop;
-  next_.store(0, std::memory_order_relaxed);
+  for (std::size_t t = 0; t < threads(); ++t) {
+    const auto first_of = [&](std::size_t i) { return static_cast<std::uint32_t>(loop.tasks * i / threads()); };
+    shares_[t].range.store(packed({first_of(t), first_of(t + 1)}), std::memory_order_relaxed);
+  }
   working_.store(workers_.size(), std::memory_order_relaxed);
   round_.fetch_add(1);  // publishes the loop
   if (sleeping_.load() > 0) round_.notify_all();
@@ -58,11 +72,31 @@ void ThreadPool::run(const Loop& loop) {
 }
 
 void ThreadPool::take_tasks(std::size_t thread) {
-  for (;;) {
-    const std::size_t task = next_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= loop_.tasks) return;
-    loop_.call(loop_.context, task, thread);
+  std::atomic<std::uint64_t>& own = shares_[thread].range;
+  do {
+    std::uint64_t all = own.load(std::memory_order_relaxed);
+    for (Range range = unpacked(all); range.first < range.end; range = unpacked(all)) {
+      if (!own.compare_exchange_weak(all, packed({range.first + 1, range.end}), std::memory_order_relaxed)) continue;
+      loop_.call(loop_.context, range.first, thread);
+      all = own.load(std::memory_order_relaxed);
+    }
+  } while (take_half(thread));
+}
+
+// The second half of what another thread has left, which is then this one's; false when there is nothing. What is on
+// its way from one thread to another is nobody's for a moment: a third may end too early for it, not too late.
+bool ThreadPool::take_half(std::size_t thread) {
+  for (std::size_t i = 1; i < threads(); ++i) {
+    std::atomic<std::uint64_t>& other = shares_[(thread + i) % threads()].range;
+    std::uint64_t all = other.load(std::memory_order_relaxed);
+    for (Range range = unpacked(all); range.first < range.end; range = unpacked(all)) {
+      const std::uint32_t middle = range.first + (range.end - range.first) / 2;
+      if (!other.compare_exchange_weak(all, packed({range.first, middle}), std::memory_order_relaxed)) continue;
+      shares_[thread].range.store(packed({middle, range.end}), std::memory_order_relaxed);
+      return true;
+    }
   }
+  return false;
 }
 
 void ThreadPool::work(std::size_t thread) {

@@ -51,8 +51,27 @@ QuantisedRow quantise(const Table& table, const std::vector<float>& x) {
                    {}};
   table.quantize_activation(x.data(), groups * cpu::kGroup, row.q.data(), row.scale.data(), row.sum.data(),
                             row.half_sum.data());
-  row.view = {x.data(), row.q.data(), row.scale.data(), row.sum.data(), row.half_sum.data()};
+  row.view = {x.data(), row.q.data(), row.scale.data(), row.sum.data(), row.half_sum.data(), nullptr};
   return row;
+}
+
+// A few tokens side by side.
+struct QuantisedRows {
+  std::vector<std::int16_t> q;
+  std::vector<float> scale, sum, half_sum;
+  cpu::Together view;
+};
+
+QuantisedRows bring_together(const Table& table, const std::vector<cpu::Activation>& x, std::size_t cols) {
+  const std::size_t groups = cols / cpu::kGroup, n = cpu::kFewTokens;
+  QuantisedRows rows{std::vector<std::int16_t>(cols * n),
+                     std::vector<float>(groups * n),
+                     std::vector<float>(groups * n),
+                     std::vector<float>(2 * groups * n),
+                     {}};
+  rows.view = {rows.q.data(), rows.scale.data(), rows.sum.data(), rows.half_sum.data()};
+  table.bring_together(x.data(), x.size(), cols, 0, groups, rows.view);
+  return rows;
 }
 
 double norm(const std::vector<float>& x) {
@@ -66,7 +85,7 @@ double norm(const std::vector<float>& x) {
 TEST_CASE("row products agree with the reference for every type, on every instruction set, at odd sizes", "[isa]") {
   const Table* isa = GENERATE(from_range(fast_tables()));
   for (const DTypeInfo& type : kDTypes) {
-    for (const std::size_t blocks : {1, 2, 3, 7, 8, 9, 17, 36}) {
+    for (const std::size_t blocks : {1, 2, 3, 7, 8, 9, 17, 28, 36, 63}) {
       const std::size_t cols = type.block == 1 ? 8 * blocks + blocks % 3 : blocks * type.block, rows = 3;
       const auto w = random_weights(type.id, rows, cols, 17);
       const std::vector<float> x = random_floats(cols, 23, 3);
@@ -83,9 +102,9 @@ TEST_CASE("row products agree with the reference for every type, on every instru
 
 TEST_CASE("a few tokens at once get the bits that each gets alone", "[isa]") {
   const Table* isa = GENERATE(from_range(fast_tables()));
-  const std::size_t tokens = GENERATE(2, 3, 16), rows = GENERATE(1, 4, 7);
+  const std::size_t tokens = GENERATE(2, 3, 5, 16), rows = GENERATE(1, 4, 7, 17);
   for (const DTypeInfo& type : kDTypes) {
-    for (const std::size_t blocks : {1, 3, 8, 17, 36}) {
+    for (const std::size_t blocks : {1, 2, 3, 7, 8, 17, 36, 47}) {
       const std::size_t cols = type.block == 1 ? 61 * blocks + 3 : blocks * type.block;
       const auto w = random_weights(type.id, rows, cols, 29);
       std::vector<std::vector<float>> x;
@@ -100,13 +119,20 @@ TEST_CASE("a few tokens at once get the bits that each gets alone", "[isa]") {
         views[t].exact = x[t].data();
       }
       const auto index = static_cast<std::size_t>(type.id);
-      std::vector<float> found(tokens * (rows + 2)), alone(rows);
-      isa->few_rows[index](w.data(), rows, cols, views.data(), tokens, found.data(), rows + 2);
       INFO(isa->name << " " << type.name << " " << cols << " columns " << rows << " rows " << tokens << " tokens");
-      for (std::size_t t = 0; t < tokens; ++t) {
-        isa->row_products[index](w.data(), rows, cols, views[t], alone.data());
-        CHECK(std::equal(alone.begin(), alone.end(), found.begin() + static_cast<std::ptrdiff_t>(t * (rows + 2))));
-      }
+      const auto check = [&] {
+        std::vector<float> found(tokens * (rows + 2)), alone(rows);
+        isa->few_rows[index](w.data(), rows, cols, views.data(), tokens, found.data(), rows + 2);
+        for (std::size_t t = 0; t < tokens; ++t) {
+          isa->row_products[index](w.data(), rows, cols, views[t], alone.data());
+          CHECK(std::equal(alone.begin(), alone.end(), found.begin() + static_cast<std::ptrdiff_t>(t * (rows + 2))));
+        }
+      };
+      check();
+      if (isa->bring_together == nullptr || type.block == 1) continue;
+      const QuantisedRows together = bring_together(*isa, views, cols);
+      views[0].together = &together.view;
+      check();
     }
   }
 }
@@ -147,12 +173,15 @@ TEST_CASE("activations keep fifteen bits of their group's largest element", "[is
   const std::vector<float> x = random_floats(96, 9, 100);
   const QuantisedRow row = quantise(*isa, x);
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const std::size_t g = i / cpu::kGroup;
-    CHECK(std::abs(row.scale[g] * static_cast<float>(row.q[i]) - x[i]) <= 0.5001f * row.scale[g]);
+    const std::size_t g = i / cpu::kGroup, at = cpu::place_of_code(i, x.size(), isa->codes_in_pairs);
+    CHECK(std::abs(row.scale[g] * static_cast<float>(row.q[at]) - x[i]) <= 0.5001f * row.scale[g]);
   }
   for (std::size_t g = 0; g < 3; ++g) {
     double sum = 0;
-    for (std::size_t i = 0; i < cpu::kGroup; ++i) sum += row.scale[g] * static_cast<float>(row.q[g * cpu::kGroup + i]);
+    for (std::size_t i = 0; i < cpu::kGroup; ++i) {
+      const std::size_t at = cpu::place_of_code(g * cpu::kGroup + i, x.size(), isa->codes_in_pairs);
+      sum += row.scale[g] * static_cast<float>(row.q[at]);
+    }
     CHECK(row.sum[g] == Approx(sum).epsilon(1e-5).margin(1e-2));
     CHECK(row.half_sum[2 * g] + row.half_sum[2 * g + 1] == Approx(row.sum[g]).epsilon(1e-5).margin(1e-3));
   }

@@ -12,9 +12,11 @@
 #include "app/flags.h"
 #include "app/history.h"
 #include "app/log.h"
+#include "app/messages.h"
 #include "app/model_facts.h"
 #include "app/nearest.h"
 #include "app/request.h"
+#include "app/session_cache.h"
 #include "app/terminal.h"
 #include "app/text_input.h"
 #include "app/typed_text.h"
@@ -30,13 +32,6 @@ constexpr const char* kLastChat = "last-chat.jsonl";
 
 bool is_terminal(int descriptor) { return ::isatty(descriptor) == 1; }
 
-Overflow overflow_of(const std::string& name) {
-  return name == "error"   ? Overflow::error
-         : name == "stop"  ? Overflow::stop
-         : name == "shift" ? Overflow::shift
-                           : Overflow::drop_turns;
-}
-
 std::size_t token_limit(std::int64_t tokens, std::size_t context) {
   return tokens < 0 ? context : static_cast<std::size_t>(tokens);
 }
@@ -47,8 +42,9 @@ ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& 
   options.session = {context, o.context.batch, o.context.cache};
   options.lookup = o.lookup;
   options.sampling = sampling;
-  options.overflow = overflow_of(o.overflow);
-  options.keep = o.keep;
+  options.overflow = o.overflow;
+  options.render = o.render.options(frame);
+  options.thought_budget = o.render.budget();
   options.reply.max_tokens = token_limit(o.tokens, context);
   options.reply.end_tokens = frame.stops(*model.tokenizer);
   options.reply.stop_texts = o.stops;
@@ -59,26 +55,27 @@ ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& 
 
 ChatSinkOptions sink_options(const ChatOptions& o) {
   using Shown = TextSinkOptions::Thoughts;
+  const Shown thoughts = o.thoughts.shown();
   const bool sees_answers = is_terminal(STDOUT_FILENO), sees_notes = is_terminal(STDERR_FILENO);
-  const bool to_stderr = o.think_output == "stderr" || (o.think_output == "auto" && sees_notes);
   ChatSinkOptions options;
   options.text.shows_controls = sees_answers;
   options.text.stats = o.stats && !o.log.quiet;
-  options.text.thoughts = o.think_output == "stdout" ? Shown::on_stdout : to_stderr ? Shown::on_stderr : Shown::hidden;
-  options.text.dims_thoughts = to_stderr && shows_colour(STDERR_FILENO);
+  options.text.thoughts = thoughts;
+  options.text.dims_thoughts = o.thoughts.dims();
   options.answers_on_screen = sees_answers;
-  options.thoughts_on_screen = to_stderr ? sees_notes : o.think_output == "stdout" && sees_answers;
+  options.thoughts_on_screen = thoughts == Shown::on_stderr ? sees_notes : thoughts == Shown::on_stdout && sees_answers;
   options.status = sees_notes && !o.log.quiet && !terminal_is_dumb();
   return options;
 }
 
-LineEditorOptions editor_options(int interrupt, int redraw) {
+LineEditorOptions editor_options(const ChatOptions& o, int interrupt, int redraw) {
   const bool on_stderr = !is_terminal(STDOUT_FILENO);
   LineEditorOptions options;
-  options.prompt = ">>> ";
-  options.coloured = shows_colour(on_stderr ? STDERR_FILENO : STDOUT_FILENO);
-  options.on_stderr = on_stderr;
   options.interrupt = interrupt;
+  if (!stdin_is_terminal()) return options;
+  options.prompt = ">>> ";
+  options.coloured = shows_colour(on_stderr ? STDERR_FILENO : STDOUT_FILENO, o.thoughts.color);
+  options.on_stderr = on_stderr;
   options.redraw = redraw;
   if (keeps_history() && !state_folder().empty()) options.history = state_folder() / "history";
   options.completer = complete_chat_line;
@@ -109,21 +106,26 @@ Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interr
       job_control_(
           interrupt, [this] { modes_.leave(); }, [this] { modes_.come_back(); }),
       sink_(sink_options(options)),
-      editor_(editor_options(watch_.descriptor(), modes_.redraw())),
-      session_(options.session),
-      keeps_session_(!options.read_only) {
+      editor_(editor_options(options, watch_.descriptor(), modes_.redraw())),
+      session_(options.session.file),
+      keeps_session_(!options.session.read_only),
+      reads_terminal_(stdin_is_terminal()),
+      reads_json_(!reads_terminal_ && options.input_format == "jsonl"),
+      timeout_(options.timeout.timeout) {
   sampling_ = with_seed(sampling_, conversation_.sampling().seed);
-  if (keeps_history() && !state_folder().empty()) last_chat_ = state_folder() / kLastChat;
+  const bool is_persons = reads_terminal_ || options.continues;  // a program's is not what -C means
+  if (is_persons && keeps_history() && !state_folder().empty()) last_chat_ = state_folder() / kLastChat;
   begin(options);
 }
 
 // With what was said before, if that is asked for.
 void Chat::begin(const ChatOptions& options) {
-  if (!options.log.quiet)
+  if (!options.log.quiet && reads_terminal_)
     say("[" + model_facts(model_.files.file, model_.model.config.context).name + "; /help lists the commands]");
   const std::filesystem::path& from = options.continues ? last_chat_ : session_;
   if (!from.empty() && std::filesystem::exists(from)) {
     resume(from, options.continues ? "the last chat" : from.string());
+    if (!options.continues) conversation_.load_cache(cache_path(session_));
   } else if (options.continues) {
     log_note("there is no last chat to go on with: this is a new one");
   }
@@ -134,6 +136,7 @@ void Chat::begin(const ChatOptions& options) {
 int Chat::talk() {
   const int code = take_lines();
   keep();
+  if (!session_.empty() && keeps_session_) keep_cache();
   return code;
 }
 
@@ -142,18 +145,18 @@ int Chat::take_lines() {
     std::string line = std::exchange(next_, {});
     switch (editor_.read(line)) {
       case LineEditor::Event::end:
-        return kExitDone;
+        return has_failed_ && !reads_terminal_ ? kExitBatch : kExitDone;
       case LineEditor::Event::cancelled:
         done = take_interrupt();
         break;
       case LineEditor::Event::interrupted:
-        if (watch_.signal() != SIGINT) return kExitSignal + watch_.signal();
+        if (watch_.signal() != SIGINT || !reads_terminal_) return watch_.ending().exit_code();
         watch_.renew();
         done = take_interrupt();
         break;
       case LineEditor::Event::line:
         interrupted_.reset();
-        done = take_line(line);
+        done = reads_json_ ? take_message(line) : take_line(line);
         break;
     }
     if (done) return *done;
@@ -173,13 +176,29 @@ std::optional<int> Chat::take_interrupt() {
 std::optional<int> Chat::take_line(const std::string& line) {
   const std::size_t valid = valid_utf8_prefix(line);
   if (valid < line.size() || line.find('\0') != std::string::npos) {
-    log_error("this line is not text: at byte " + std::to_string(std::min(valid, line.find('\0'))));
+    fail("this line is not text: at byte " + std::to_string(std::min(valid, line.find('\0'))));
     return std::nullopt;
   }
   if (line.find_first_not_of(" \t\r\n") == std::string::npos) return std::nullopt;
   if ((line.starts_with('/') && !line.starts_with("//")) || line == "%q" || line == "%c") return obey(line);
   const std::string text = is_block(line) ? block_text(line) : line.starts_with("//") ? line.substr(1) : line;
   return ask(std::exchange(attached_, {}) + text);
+}
+
+// A text, or an object that has it as its "content" or "prompt".
+std::optional<int> Chat::take_message(const std::string& line) try {
+  if (line.find_first_not_of(" \t\r") == std::string::npos) return std::nullopt;
+  ++lines_;
+  return ask(parse_chat_message(line, "message " + std::to_string(lines_)));
+} catch (const BadUsage& e) {
+  fail(e.what(), e.hint());
+  return std::nullopt;
+}
+
+// What is said of a line that nothing comes of.
+void Chat::fail(const std::string& message, const std::string& hint) {
+  log_error(message, hint);
+  has_failed_ = true;
 }
 
 std::optional<int> Chat::obey(const std::string& line) try {
@@ -202,23 +221,24 @@ std::optional<int> Chat::obey(const std::string& line) try {
   }
   return command->run(*this, argument);
 } catch (const Failure& e) {
-  log_error(e.what(), e.hint());
+  fail(e.what(), e.hint());
   return std::nullopt;
 } catch (const CLI::ParseError& e) {
-  log_error(e.what());
+  fail(e.what());
   return std::nullopt;
 } catch (const Error& e) {
-  log_error(e.what());
+  fail(e.what());
   return std::nullopt;
 }
 
 std::optional<int> Chat::ask(const std::string& question) {
+  const auto asked = Clock::now();
   const Conversation::Plan plan = conversation_.plan(question);
   if (plan.ids.empty()) return std::nullopt;  // nothing said, to a model that begins no text by itself
   if (!plan.fits) {
-    log_error("this does not fit: the conversation would have " + std::to_string(plan.ids.size()) +
-                  " tokens, the context " + std::to_string(conversation_.context()),
-              "/clear begins a new one; -c sets a larger context");
+    fail("this does not fit: the conversation would have " + std::to_string(plan.ids.size()) + " tokens, the context " +
+             std::to_string(conversation_.context()),
+         "/clear begins a new one; -c sets a larger context");
     return std::nullopt;
   }
   tell_forgotten(plan);
@@ -227,23 +247,31 @@ std::optional<int> Chat::ask(const std::string& question) {
   const QuietKeyboard keyboard(editor_.can_prefill());
   const Interrupt::LastWords last_words(
       interrupt_, [&keyboard](const Ending&) { keyboard.restore(); }, [&request] { say(request.status()); });
-  return end_answer(plan, conversation_.answer(plan, request, watch_.token()));
+  if (timeout_.count() > 0) interrupt_.set_alarm(asked + timeout_);
+  Reply reply = conversation_.answer(plan, request, watch_.token());
+  interrupt_.set_alarm(std::nullopt);
+  return end_answer(plan, std::move(reply));
 }
 
 std::optional<int> Chat::end_answer(const Conversation::Plan& plan, Reply reply) {
-  const int signal = watch_.signal();
+  const Ending ending = watch_.ending();
+  const bool is_late = ending.kind == Ending::Kind::alarm;
   watch_.renew();
   if (reply.read) {
+    if (is_late && reply.result.reason == FinishReason::interrupted) reply.result.reason = FinishReason::timeout;
+    has_failed_ |= reply.result.reason == FinishReason::timeout;
     last_ = std::move(reply.result);
     tell_reason(*last_);
     tell_fullness();
     keep();
   } else {
     sink_.on(ErrorEvent{});  // its line goes
-    say("[interrupted: nothing was said]");
-    next_ = plan.question;
+    say(is_late ? "[the time is up: nothing was said]" : "[interrupted: nothing was said]");
+    if (reads_terminal_) next_ = plan.question;
+    has_failed_ |= is_late;
   }
-  return signal == 0 || signal == SIGINT ? std::nullopt : std::optional(kExitSignal + signal);
+  const bool goes_on = !ending || is_late || (ending.signal == SIGINT && reads_terminal_);
+  return goes_on ? std::nullopt : std::optional(ending.exit_code());
 }
 
 void Chat::tell_forgotten(const Conversation::Plan& plan) const {
@@ -257,6 +285,7 @@ void Chat::tell_forgotten(const Conversation::Plan& plan) const {
 
 void Chat::tell_reason(const Result& result) const {
   if (result.reason == FinishReason::interrupted) say("[interrupted]");
+  if (result.reason == FinishReason::timeout) say("[the time is up]");
   if (result.reason == FinishReason::length) {
     say("[stopped after " + std::to_string(result.usage.completion_tokens) + " tokens]");
   }
@@ -310,6 +339,15 @@ void Chat::save(const std::filesystem::path& file) const {
     }
   }
   write_private(file, to_jsonl(conversation_.transcript()));
+}
+
+// Only at the end: what an older one has of this conversation is as good then as it was.
+void Chat::keep_cache() {
+  try {
+    conversation_.save_cache(cache_path(session_));
+  } catch (const Error& e) {
+    log_note(e.what());
+  }
 }
 
 // After each answer too, so that nothing is lost however the chat ends.

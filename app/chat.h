@@ -60,12 +60,15 @@ class Chat {
   int take_lines();
   std::optional<int> take_line(const std::string& line);
   std::optional<int> obey(const std::string& line);
+  std::optional<int> take_message(const std::string& line);
   std::optional<int> take_interrupt();
   std::optional<int> end_answer(const Conversation::Plan& plan, Reply reply);
   void tell_forgotten(const Conversation::Plan& plan) const;
   void tell_reason(const Result& result) const;
   void tell_fullness();
   void keep();
+  void keep_cache();
+  void fail(const std::string& message, const std::string& hint = {});
 
   const OpenModel& model_;
   Interrupt& interrupt_;
@@ -79,8 +82,12 @@ class Chat {
   LineEditor editor_;
   std::filesystem::path session_, last_chat_;  // where the chat is kept; empty: nowhere
   bool keeps_session_;
-  std::string next_;      // what the next line begins with
-  std::string attached_;  // files, for the next question
+  bool reads_terminal_, reads_json_;
+  bool has_failed_ = false;           // some line
+  std::size_t lines_ = 0;             // of JSON
+  std::chrono::nanoseconds timeout_;  // of an answer; 0: none
+  std::string next_;                  // what the next line begins with
+  std::string attached_;              // files, for the next question
   std::optional<Result> last_;
   bool was_told_full_ = false;
   std::optional<Clock::time_point> interrupted_;  // at the prompt, just now

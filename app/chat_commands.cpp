@@ -9,6 +9,7 @@
 #include "app/chat_settings.h"
 #include "app/failure.h"
 #include "app/log.h"
+#include "app/render_flags.h"
 #include "app/text_input.h"
 #include "app/user_path.h"
 #include "engine/file/quote.h"
@@ -101,16 +102,20 @@ Left run_set(Chat& chat, const std::string& argument) {
 
 Left run_think(Chat& chat, const std::string& argument) {
   Conversation& conversation = chat.conversation();
-  if (argument != "on" && argument != "off" && !argument.empty()) {
-    throw BadUsage(quote(argument) + " is neither 'on' nor 'off'");
+  RenderFlags flags;
+  flags.think = argument;
+  const bool is_on = argument == "on" || flags.budget();
+  if (!is_on && argument != "off" && !argument.empty()) {
+    throw BadUsage(quote(argument) + " is neither 'on' nor 'off' nor a number of tokens");
   }
-  if (!conversation.frame().has_think_switch()) {
+  const bool can_limit = conversation.frame().opens_with_thought() && flags.budget();
+  if (!conversation.frame().has_think_switch() && !can_limit) {
     say("[this model has no switch for thinking]");
   } else if (argument.empty()) {
     say(conversation.thinking() ? "[thinking is on]" : "[thinking is off]");
   } else {
-    if (argument == "on" && !conversation.constraint().empty()) throw BadUsage("/format off comes first");
-    conversation.set_thinking(argument == "on");
+    if (is_on && !conversation.constraint().empty()) throw BadUsage("/format off comes first");
+    conversation.set_thinking(is_on, flags.budget());
   }
   return std::nullopt;
 }
@@ -195,7 +200,7 @@ constexpr std::array kTable = {
     ChatCommand{"/forget", "", "forget the oldest turn", Takes::nothing, run_forget},
     ChatCommand{"/system", "[TEXT]", "show or change what the model is told first", Takes::text, run_system},
     ChatCommand{"/set", "[NAME VALUE]", "show or change how tokens are chosen", Takes::setting, run_set},
-    ChatCommand{"/think", "[on|off]", "whether the model thinks before it answers", Takes::choice, run_think},
+    ChatCommand{"/think", "[on|off|N]", "whether the model thinks, or for how many tokens", Takes::choice, run_think},
     ChatCommand{"/format", "[json|off]", "write JSON objects, or what comes", Takes::choice, run_format},
     ChatCommand{"/schema", "FILE", "write JSON as a schema has it; /format off ends that", Takes::path, run_schema},
     ChatCommand{"/read", "FILE", "put a file in front of what you say next", Takes::path, run_read},

@@ -16,9 +16,12 @@ int chat(const ChatOptions& o, Call& call) {
   const std::string path = o.model.take_path(call.words);
   if (!call.words.empty())
     throw BadUsage("'" + call.words.front() + "' is one argument too many", "the chat asks for what to say");
-  if (o.continues && !o.session.empty()) throw BadUsage("--continue and --session: one of them");
-  if (o.lookup.is_asked_for() && o.overflow == "shift") throw BadUsage("--lookup: not with --overflow shift");
-  if (!stdin_is_terminal()) throw BadUsage("chat needs a terminal to read from", "for one answer use 'carat run'");
+  if (o.continues && !o.session.file.empty()) throw BadUsage("--continue and --session: one of them");
+  o.overflow.check(o.lookup);
+  if (!stdin_is_terminal() && o.input_format.empty()) {
+    throw BadUsage("chat needs a terminal to read from",
+                   "for one answer use 'carat run'; --input-format has the lines of standard input answered");
+  }
   const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
   return Chat(o, model, call.interrupt).talk();
 }
@@ -28,25 +31,24 @@ int chat(const ChatOptions& o, Call& call) {
 void ChatOptions::add_to(CLI::App& app) {
   model.add_to(app);
   frame.add_to(app);
+  render.add_to(app);
   add_integer(app, "-n,--predict,--max-tokens,--n-predict,--max-generated-tokens", tokens, -1,
               std::numeric_limits<std::int32_t>::max(), "tokens of an answer at most; -1: no limit (default)");
   context.add_to(app);
   lookup.add_to(app);
-  add_text(app, "--overflow", overflow, "WHAT", "in a full context: drop-turns (default), shift, stop, error")
-      ->check(one_of({"drop-turns", "shift", "stop", "error"}));
-  add_integer(app, "--keep", keep, 0, std::numeric_limits<std::int32_t>::max(),
-              "tokens at the beginning that --overflow shift keeps")
-      ->group(kMore);
+  overflow.add_to(app, "in a full context: drop-turns (default), shift, stop, error");
   sampling.add_to(app);
   add_stop_texts(app, stops);
-  add_text(app, "--session,--prompt-cache", session, "FILE", "go on with the chat in a file, and keep it there");
-  add_switch(app, "--session-ro,--prompt-cache-ro", read_only, "leave the file of --session as it is")->group(kMore);
+  session.add_to(app);
   add_switch(app, "-C,--continue", continues, "go on with the last chat");
   backend.add_to(app);
-  add_text(app, "--think-output", think_output, "WHERE",
-           "where a model's thoughts go: stderr, stdout or none (default: stderr if a terminal)")
-      ->check(one_of({"stderr", "stdout", "none", "auto"}))
+  thoughts.add_to(app);
+  add_text(app, "--input-format", input_format, "FORMAT",
+           "of standard input that is no terminal: text (a line is what would be typed) or jsonl (a message a line)")
+      ->check(one_of({"text", "jsonl"}))
       ->group(kMore);
+  timeout.add_to(app, "how long an answer may take: 30, 500ms, 2m, 1h [CARAT_TIMEOUT]");
+  app.get_option("--timeout")->envname("CARAT_TIMEOUT")->group(kMore);
   add_switch(app, "--stats", stats, "say how fast each answer was")->group(kMore);
   log.add_to(app);
 }

@@ -7,7 +7,9 @@
 
 #include "app/conversation.h"
 #include "app/options.h"
+#include "app/output_flags.h"
 #include "app/prompt.h"
+#include "app/render_flags.h"
 #include "app/sampling_flags.h"
 
 namespace CLI {
@@ -19,18 +21,19 @@ namespace carat {
 struct ChatOptions {
   ModelFlags model;
   FrameFlags frame;
+  RenderFlags render;
   std::int64_t tokens = -1;  // of an answer; -1: as many as there is room for
   ContextFlags context;
   LookupFlags lookup;
-  std::string overflow = "drop-turns";
-  std::size_t keep = 0;
+  OverflowFlags overflow{Overflow::drop_turns};
   SamplingFlags sampling;
   std::vector<std::string> stops;
   BackendFlags backend;
-  std::string session;     // a file to go on with and to keep the chat in
-  bool read_only = false;  // do not change it
+  SessionFlags session;
   bool continues = false;  // the last chat
-  std::string think_output = "auto";
+  ThoughtFlags thoughts;
+  std::string input_format;  // of standard input that is no terminal: text, jsonl; empty: there has to be a terminal
+  TimeoutFlag timeout;       // of each answer
   bool stats = false;
   LogFlags log;
 

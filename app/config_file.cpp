@@ -1,19 +1,16 @@
 #include "app/config_file.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
+#include "app/environment.h"
 #include "app/failure.h"
 #include "app/text_input.h"
 
 namespace carat {
 namespace {
 
-std::string variable(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
+std::string variable(const char* name) { return std::string(environment(name)); }
 
 // Empty: there is none.
 std::string config_path() {

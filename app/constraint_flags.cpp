@@ -14,9 +14,9 @@ namespace {
 
 // What is wrong with a constraint is said behind the name of the flag, and of the file if it is in one.
 template <class Make>
-std::unique_ptr<Automaton> make_named(const std::string& name, const Make& make) {
+std::shared_ptr<const Automaton> make_named(const std::string& name, const Make& make) {
   try {
-    return std::make_unique<Automaton>(make());
+    return std::make_shared<const Automaton>(make());
   } catch (const BadConstraint& e) {
     throw ConstraintNotMet(name + ": " + e.what());
   }
@@ -24,9 +24,9 @@ std::unique_ptr<Automaton> make_named(const std::string& name, const Make& make)
 
 }  // namespace
 
-AnswerConstraint::AnswerConstraint(Automaton automaton, std::shared_ptr<const TokenTrie> trie,
+AnswerConstraint::AnswerConstraint(std::shared_ptr<const Automaton> automaton, std::shared_ptr<const TokenTrie> trie,
                                    std::vector<TokenId> ends)
-    : automaton_(std::move(automaton)), trie_(std::move(trie)), ends_(std::move(ends)), matcher_(automaton_, *trie_) {}
+    : automaton_(std::move(automaton)), trie_(std::move(trie)), ends_(std::move(ends)), matcher_(*automaton_, *trie_) {}
 
 void AnswerConstraint::begin(bool begins_text) { matcher_.reset(begins_text && trie_->tokenizer().add_space_prefix()); }
 
@@ -90,7 +90,12 @@ std::string_view ConstraintFlags::kind() const {
   return regex ? "regex" : "";
 }
 
-std::unique_ptr<Automaton> ConstraintFlags::automaton() const {
+const std::shared_ptr<const Automaton>& ConstraintFlags::automaton() const {
+  if (automaton_ == nullptr) automaton_ = make_automaton();
+  return automaton_;
+}
+
+std::shared_ptr<const Automaton> ConstraintFlags::make_automaton() const {
   std::vector<std::string> given;
   const auto note = [&given](const std::optional<std::string>& value, const char* flag) {
     if (value) given.emplace_back(flag);
@@ -121,10 +126,9 @@ std::unique_ptr<Automaton> ConstraintFlags::automaton() const {
 
 std::unique_ptr<AnswerConstraint> ConstraintFlags::make(const Tokenizer& tokenizer, const std::vector<TokenId>& ends,
                                                         std::shared_ptr<const TokenTrie>& trie) const {
-  const std::unique_ptr<Automaton> form = automaton();
-  if (form == nullptr) return nullptr;
+  if (automaton() == nullptr) return nullptr;
   if (trie == nullptr) trie = std::make_shared<const TokenTrie>(tokenizer, ends);
-  return std::make_unique<AnswerConstraint>(std::move(*form), trie, ends);
+  return std::make_unique<AnswerConstraint>(automaton(), trie, ends);
 }
 
 }  // namespace carat

@@ -20,7 +20,8 @@ namespace carat {
 class AnswerConstraint : public TokenFilter {
  public:
   // `ends` are the tokens that an answer ends at, which `trie` leaves out.
-  AnswerConstraint(Automaton automaton, std::shared_ptr<const TokenTrie> trie, std::vector<TokenId> ends);
+  AnswerConstraint(std::shared_ptr<const Automaton> automaton, std::shared_ptr<const TokenTrie> trie,
+                   std::vector<TokenId> ends);
 
   // Begins an answer; see StreamDecoder about `begins_text`.
   void begin(bool begins_text);
@@ -34,7 +35,7 @@ class AnswerConstraint : public TokenFilter {
  private:
   void keep(const TokenSet& allowed, std::span<float> logits) const;
 
-  Automaton automaton_;
+  std::shared_ptr<const Automaton> automaton_;
   std::shared_ptr<const TokenTrie> trie_;
   std::vector<TokenId> ends_;
   ConstraintMatcher matcher_;
@@ -48,14 +49,19 @@ struct ConstraintFlags {
 
   std::string_view kind() const;  // "json", "json_schema", "grammar", "regex"; empty: none
 
-  // The constraint that one of the flags states, if any does. Throws BadUsage where two do, or a file cannot be read,
-  // and ConstraintNotMet where it is wrong.
-  std::unique_ptr<Automaton> automaton() const;
+  // The constraint that one of the flags states, if any does: made once. Throws BadUsage where two do, or a file cannot
+  // be read, and ConstraintNotMet where it is wrong.
+  const std::shared_ptr<const Automaton>& automaton() const;
 
   // The same for the answers of a model, which end at `ends`; null without a flag. `trie`, which several constraints of
   // a model share, is made if it is not there yet.
   std::unique_ptr<AnswerConstraint> make(const Tokenizer& tokenizer, const std::vector<TokenId>& ends,
                                          std::shared_ptr<const TokenTrie>& trie) const;
+
+ private:
+  std::shared_ptr<const Automaton> make_automaton() const;
+
+  mutable std::shared_ptr<const Automaton> automaton_;
 };
 
 }  // namespace carat

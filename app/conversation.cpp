@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "app/failure.h"
+#include "app/session_cache.h"
+#include "app/thought_budget.h"
 
 namespace carat {
 
@@ -13,11 +15,11 @@ Conversation::Conversation(const ConversationOptions& options, const OpenModel& 
       frame_(std::move(frame)),
       session_(model.model, options.session),
       sampler_(options.sampling, model.model.config.vocabulary) {
-  if (options.overflow == Overflow::shift) options_.reply.shift_keeping = options.keep;
+  if (options.overflow.policy == Overflow::shift) options_.reply.shift_keeping = options.overflow.keep;
 }
 
 std::vector<TokenId> Conversation::render(std::span<const Message> messages, bool asks) const {
-  RenderOptions options = render_;
+  RenderOptions options = options_.render;
   options.generation_prompt = asks;
   return frame_.render(*model_.tokenizer, messages, options);
 }
@@ -30,7 +32,7 @@ std::vector<TokenId> Conversation::with_question(const std::string& question, st
     return render(messages, true);
   }
   std::vector<TokenId> ids = ids_;
-  const std::vector<TokenId> added = frame_.continuation(*model_.tokenizer, std::span(&asked, 1), render_);
+  const std::vector<TokenId> added = frame_.continuation(*model_.tokenizer, std::span(&asked, 1), options_.render);
   ids.insert(ids.end(), added.begin(), added.end());
   return ids;
 }
@@ -43,20 +45,20 @@ Conversation::Plan Conversation::plan(std::string question) const {
   plan.ids = with_question(plan.question, plan.first, plan.goes_on);
   // Some room is for the answer. What is dropped makes more of it, lest the next turn has the model read all again.
   const std::size_t room = session_.context() - std::min(options_.reply.max_tokens, session_.context() / 4);
-  if (plan.ids.size() > room && options_.overflow == Overflow::drop_turns) {
+  if (plan.ids.size() > room && options_.overflow.policy == Overflow::drop_turns) {
     while (plan.ids.size() > session_.context() / 2 && plan.first < transcript_.turns.size()) {
       plan.goes_on = false;
       plan.ids = with_question(plan.question, ++plan.first, false);
     }
   }
-  if (options_.overflow == Overflow::shift) shift(plan, room);
+  if (options_.overflow.policy == Overflow::shift) shift(plan, room);
   plan.fits = plan.ids.size() <= session_.context();
   return plan;
 }
 
 void Conversation::shift(Plan& plan, std::size_t room) const {
   if (plan.ids.size() <= room) return;
-  const std::size_t keep = std::min(options_.keep, room / 2);
+  const std::size_t keep = std::min(options_.overflow.keep, room / 2);
   const std::size_t newest = (room - keep) / 2;
   plan.cut = plan.ids.size() - keep - newest;
   const auto begin = plan.ids.begin() + static_cast<std::ptrdiff_t>(keep);
@@ -67,7 +69,7 @@ void Conversation::shift(Plan& plan, std::size_t room) const {
 Thoughts Conversation::thoughts() const {
   if (frame_.opens_with_thought()) return Thoughts::open;
   if (constraint_ != nullptr) return Thoughts::none;
-  const bool are_off = frame_.has_think_switch() && !render_.think;  // the prompt has ended them already
+  const bool are_off = frame_.has_think_switch() && !options_.render.think;  // the prompt has ended them already
   return are_off || frame_.name() == "raw" ? Thoughts::none : Thoughts::marked;
 }
 
@@ -78,12 +80,17 @@ Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& 
   sampler_.forget();
   for (const TokenId id : plan.ids) sampler_.note(id);
 
-  std::optional<Lookup> lookup = options_.lookup.make(session_.context(), options_.overflow == Overflow::shift);
+  std::optional<Lookup> lookup = options_.lookup.make(session_.context(), options_.overflow.policy == Overflow::shift);
   if (lookup) std::ranges::for_each(plan.ids, [&lookup](TokenId id) { lookup->note(id); });
   if (constraint_ != nullptr) constraint_->begin(options_.reply.begins_text);
   options_.reply.lookup = lookup ? &*lookup : nullptr;
   options_.reply.filter = constraint_.get();
   options_.reply.thoughts = thoughts();
+  std::optional<ThoughtBudget> budget;
+  if (options_.thought_budget && constraint_ == nullptr) {
+    budget.emplace(*model_.tokenizer, options_.reply.thoughts, options_.reply.begins_text, *options_.thought_budget);
+    options_.reply.filter = &*budget;
+  }
   Reply reply = carat::reply(session_, sampler_, std::span(plan.ids).subspan(position), *model_.tokenizer,
                              options_.reply, sink, stop);
   std::vector<TokenId> all = plan.ids;
@@ -156,6 +163,17 @@ void Conversation::load(Transcript transcript) {
   begin_anew();
 }
 
+void Conversation::load_cache(const std::filesystem::path& file) {
+  const std::uint64_t key = cache_key(model_, frame_.name(), options_.session.cache);
+  session_.rewind(0);
+  read_ = carat::load_cache(file, session_, key, model_.model.config.vocabulary);
+}
+
+void Conversation::save_cache(const std::filesystem::path& file) const {
+  if (read_.empty()) return;
+  carat::save_cache(file, session_, read_, cache_key(model_, frame_.name(), options_.session.cache));
+}
+
 void Conversation::set_system(std::string text) {
   transcript_.system = std::move(text);
   begin_anew();
@@ -165,14 +183,17 @@ void Conversation::set_sampling(const SamplingOptions& options) {
   sampler_ = Sampler(options, model_.model.config.vocabulary);
 }
 
-void Conversation::set_thinking(bool on) { render_.think = on; }
+void Conversation::set_thinking(bool on, std::optional<std::size_t> budget) {
+  options_.render.think = on;
+  options_.thought_budget = budget;
+}
 
 void Conversation::set_constraint(const ConstraintFlags& flags) {
   auto constraint = flags.make(*model_.tokenizer, options_.reply.end_tokens, trie_);
   if (constraint != nullptr && frame_.opens_with_thought()) {
     throw BadUsage("this model always thinks: no constraint holds it");
   }
-  if (constraint != nullptr && frame_.has_think_switch()) render_.think = false;
+  if (constraint != nullptr && frame_.has_think_switch()) options_.render.think = false;
   constraint_ = std::move(constraint);
   constraint_kind_ = flags.kind();
 }

@@ -1,5 +1,6 @@
 // What was said so far, as texts and as the tokens that the model has read of it.
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,20 +16,13 @@
 
 namespace carat {
 
-// What to do when the context is full.
-enum class Overflow {
-  error,       // refuse what does not fit
-  stop,        // the same; an answer ends there
-  shift,       // forget the older half, in the middle of a sentence if need be, and go on
-  drop_turns,  // forget whole turns, the oldest first
-};
-
 struct ConversationOptions {
   SessionOptions session;
   SamplingOptions sampling;
   ReplyOptions reply;
-  Overflow overflow = Overflow::drop_turns;
-  std::size_t keep = 0;  // tokens at the beginning that Overflow::shift keeps
+  RenderOptions render = {};
+  std::optional<std::size_t> thought_budget = {};
+  OverflowFlags overflow{Overflow::drop_turns};
   LookupFlags lookup = {};
 };
 
@@ -61,10 +55,15 @@ class Conversation {
   // Puts another conversation in the place of this one.
   void load(Transcript transcript);
 
+  // What the model has read of it, in a file: see session_cache.h.
+  void load_cache(const std::filesystem::path& file);
+  void save_cache(const std::filesystem::path& file) const;
+
   void set_system(std::string text);
   void set_sampling(const SamplingOptions& options);
   void set_max_tokens(std::size_t tokens) { options_.reply.max_tokens = tokens; }
-  void set_thinking(bool on);
+  // For so many tokens at most; none: for any number.
+  void set_thinking(bool on, std::optional<std::size_t> budget = {});
   // What answers are held to from now on, without thoughts. Throws BadUsage and ConstraintNotMet.
   void set_constraint(const ConstraintFlags& flags);
   std::string_view constraint() const { return constraint_kind_; }  // empty: none
@@ -72,7 +71,8 @@ class Conversation {
   const Transcript& transcript() const { return transcript_; }
   const SamplingOptions& sampling() const { return sampler_.options(); }
   const ChatFrame& frame() const { return frame_; }
-  bool thinking() const { return render_.think; }
+  bool thinking() const { return options_.render.think; }
+  std::optional<std::size_t> thought_budget() const { return options_.thought_budget; }
   std::size_t context() const { return session_.context(); }
   std::size_t cache_bytes() const { return session_.cache_bytes(); }
   std::size_t first() const { return first_; }  // turn that the model still knows
@@ -92,7 +92,6 @@ class Conversation {
   ConversationOptions options_;
   const OpenModel& model_;
   ChatFrame frame_;
-  RenderOptions render_;
   std::unique_ptr<AnswerConstraint> constraint_;  // of all answers; none: they are free
   std::string_view constraint_kind_;
   std::shared_ptr<const TokenTrie> trie_;  // of the tokens of answers, once a constraint needs it

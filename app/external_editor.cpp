@@ -10,15 +10,15 @@
 #include <fstream>
 #include <iterator>
 
+#include "app/environment.h"
+
 namespace carat {
 namespace {
 
-const char* editor_command() {
-  for (const char* const variable : {"VISUAL", "EDITOR"}) {
-    const char* const value = std::getenv(variable);
-    if (value != nullptr && *value != '\0') return value;
-  }
-  return nullptr;
+// Empty: there is none.
+std::string editor_command() {
+  const std::string_view visual = environment("VISUAL");
+  return std::string(visual.empty() ? environment("EDITOR") : visual);
 }
 
 // A file that only the user can read; it goes with the object.
@@ -69,18 +69,18 @@ bool run_editor(const char* command, const std::string& path) {
 
 }  // namespace
 
-bool has_external_editor() { return editor_command() != nullptr; }
+bool has_external_editor() { return !editor_command().empty(); }
 
 bool edit_externally(std::string& text) {
-  const char* const command = editor_command();
+  const std::string command = editor_command();
   const PrivateFile file;
-  if (command == nullptr || file.path().empty()) return false;
+  if (command.empty() || file.path().empty()) return false;
   {
     std::ofstream out(file.path(), std::ios::binary);
     out << text << (text.empty() || text.ends_with('\n') ? "" : "\n");
     if (!out.flush()) return false;
   }
-  if (!run_editor(command, file.path())) return false;
+  if (!run_editor(command.c_str(), file.path())) return false;
   std::ifstream in(file.path(), std::ios::binary);
   if (!in) return false;
   text.assign(std::istreambuf_iterator<char>(in), {});

@@ -1,5 +1,6 @@
 #include "app/flags.h"
 
+#include <limits>
 #include <sstream>
 
 namespace carat {
@@ -43,6 +44,16 @@ CLI::Validator one_of(std::vector<std::string> names) {
         return "'" + input + "' is none of " + CLI::detail::join(names, ", ");
       },
       std::move(described), kOneOf);
+}
+
+CLI::Validator one_of_or_count(std::vector<std::string> names) {
+  const CLI::Validator name = one_of(names), count = integer_between(0, std::numeric_limits<std::int32_t>::max());
+  return CLI::Validator(
+      [name, count](std::string& input) {
+        const std::string refused = name(input);
+        return refused.empty() || count(input).empty() ? std::string() : refused + " and no number";
+      },
+      CLI::detail::join(names, " "), kOneOf);
 }
 
 CLI::Option* add_text(CLI::App& app, const std::string& names, std::string& target, const std::string& value_name,

@@ -16,6 +16,8 @@ CLI::Validator integer_between(std::int64_t min, std::int64_t max);
 CLI::Validator real_between(double min, double max);  // never NaN
 // One of the names, which have no spaces in them. The validator is called kOneOf and described by the names.
 CLI::Validator one_of(std::vector<std::string> names);
+// The same, or a whole number from 0.
+CLI::Validator one_of_or_count(std::vector<std::string> names);
 
 // `target` is a number, or a std::optional of one.
 template <class T>

@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <fstream>
 
+#include "app/environment.h"
 #include "app/transcript.h"
 #include "engine/error.h"
 
@@ -43,18 +43,15 @@ std::string unescaped(std::string_view line) {
 
 std::filesystem::path state_folder() {
   const auto folder = [](const char* variable) -> std::filesystem::path {
-    const char* const value = std::getenv(variable);
-    return value != nullptr && *value == '/' ? value : "";  // the standard has relative ones ignored
+    const std::string_view value = environment(variable);
+    return value.starts_with('/') ? value : "";  // the standard has relative ones ignored
   };
   if (auto state = folder("XDG_STATE_HOME"); !state.empty()) return state / "carat";
   if (auto home = folder("HOME"); !home.empty()) return home / ".local" / "state" / "carat";
   return {};
 }
 
-bool keeps_history() {
-  const char* const value = std::getenv("CARAT_NOHISTORY");
-  return value == nullptr || *value == '\0';
-}
+bool keeps_history() { return environment("CARAT_NOHISTORY").empty(); }
 
 History::History(std::filesystem::path path) : path_(std::move(path)) {
   if (path_.empty()) return;

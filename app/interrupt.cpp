@@ -72,6 +72,7 @@ int Ending::exit_code() const {
     case Kind::signal:
       return kExitSignal + signal;
     case Kind::timeout:
+    case Kind::alarm:
       return kExitTimeout;
     case Kind::cancelled:
       return kExitSignal + SIGINT;  // as if the request alone had been interrupted
@@ -102,12 +103,23 @@ Interrupt::~Interrupt() {
 
 void Interrupt::wake() { raise_event(woken_); }
 
-void Interrupt::set_deadline(Clock::time_point deadline, Clock::duration grace) {
+void Interrupt::set_deadline(Clock::time_point deadline) {
   {
     const std::lock_guard lock(mutex_);
     deadline_ = deadline;
-    last_moment_.reset();
-    grace_ = grace;
+  }
+  wake();
+}
+
+void Interrupt::set_grace(Clock::duration grace) {
+  const std::lock_guard lock(mutex_);
+  grace_ = grace;
+}
+
+void Interrupt::set_alarm(std::optional<Clock::time_point> moment) {
+  {
+    const std::lock_guard lock(mutex_);
+    alarm_ = moment;
   }
   wake();
 }
@@ -128,7 +140,10 @@ void Interrupt::watch_output() {
 
 // Until the next moment that matters; -1: for ever.
 int Interrupt::wait_ms() const {
-  const auto next = last_moment_ ? last_moment_ : deadline_;
+  std::optional<Clock::time_point> next;
+  for (const auto& moment : {deadline_, last_moment_, alarm_}) {
+    if (moment && (!next || *moment < *next)) next = moment;
+  }
   if (!next) return -1;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(wait, 0, 1'000'000'000));
@@ -151,7 +166,7 @@ void Interrupt::serve() {
       take_signal(static_cast<int>(info.ssi_signo));
     }
     const std::lock_guard lock(mutex_);
-    take_deadline();
+    take_deadlines();
     if ((events[2].revents & POLLERR) != 0 && watches_output_) {
       watches_output_ = false;
       take({Kind::output_closed});
@@ -184,22 +199,27 @@ void Interrupt::stop_process() {
   pthread_sigmask(SIG_BLOCK, &stop, nullptr);
 }
 
-void Interrupt::take_deadline() {
+void Interrupt::take_deadlines() {
   const auto now = Clock::now();
-  if (last_moment_ && now >= *last_moment_) end_process({Kind::timeout});
-  if (!deadline_ || now < *deadline_) return;
-  deadline_.reset();
-  take({Kind::timeout});
-  last_moment_ = now + grace_;
+  if (last_moment_ && now >= *last_moment_) end_process(watch_->ending_);
+  if (deadline_ && now >= *deadline_) {
+    deadline_.reset();
+    take({Kind::timeout});
+  }
+  if (alarm_ && now >= *alarm_) {
+    alarm_.reset();
+    if (watch_ != nullptr) take({Kind::alarm});
+  }
 }
 
 void Interrupt::take(const Ending& ending) {
   if (watch_ == nullptr) end_process(ending);
-  if (watch_->ending_) {
+  if (watch_->ending_ && watch_->ending_.kind != Kind::alarm) {
     if (ending.signal == SIGINT) end_process(ending);
     return;  // it has been asked already
   }
   watch_->ending_ = ending;
+  if (grace_ && ending.kind != Kind::alarm) last_moment_ = Clock::now() + *grace_;
   watch_->source_.request_stop();
   raise_event(watch_->descriptor_);
 }
@@ -218,6 +238,7 @@ Interrupt::Watch::~Watch() {
   {
     const std::lock_guard lock(interrupt_.mutex_);
     interrupt_.watch_ = nullptr;
+    interrupt_.last_moment_.reset();
   }
   ::close(descriptor_);
 }
@@ -234,9 +255,9 @@ Ending Interrupt::Watch::ending() const {
 
 void Interrupt::Watch::renew() {
   const std::lock_guard lock(interrupt_.mutex_);
-  interrupt_.last_moment_.reset();
-  const bool is_answered = ending_.signal == SIGINT || ending_.kind == Kind::timeout;
+  const bool is_answered = ending_.signal == SIGINT || ending_.kind == Kind::alarm;
   if (!is_answered) return;
+  interrupt_.last_moment_.reset();
   ending_ = {};
   source_ = std::stop_source();
   clear_event(descriptor_);

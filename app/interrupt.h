@@ -12,9 +12,11 @@ namespace carat {
 
 // What ended it; nothing at first.
 struct Ending {
-  enum class Kind { none, signal, timeout, output_closed, cancelled };
-  Kind kind = Kind::none;  // cancelled: a request by its client; nothing else ends with it
-  int signal = 0;          // of Kind::signal
+  enum class Kind { none, signal, timeout, alarm, output_closed, cancelled };
+  // timeout: the deadline of the process. alarm: another one, after which the process goes on. cancelled: a request by
+  // its client; nothing else ends with it.
+  Kind kind = Kind::none;
+  int signal = 0;  // of Kind::signal
 
   explicit operator bool() const { return kind != Kind::none; }
   int exit_code() const;
@@ -35,8 +37,14 @@ class Interrupt {
   Interrupt& operator=(const Interrupt&) = delete;
   ~Interrupt();
 
-  // From `deadline` on it is as if a signal had come. If the work goes on for `grace` all the same, the process ends.
-  void set_deadline(Clock::time_point deadline, Clock::duration grace);
+  // From `deadline` on it is as if a signal had come.
+  void set_deadline(Clock::time_point deadline);
+  // How long work may go on once it was asked to stop: then the process ends. Without this, as long as it takes.
+  void set_grace(Clock::duration grace);
+  // At that moment, if there is one, work is asked to stop for something after which it may go on: see Watch::renew().
+  // No grace runs out then.
+  void set_alarm(std::optional<Clock::time_point> moment);
+  // What was to be done is done: neither deadline nor grace runs out any more.
   void clear_deadline();
 
   // Work ends when the reader of standard output, a pipe, has gone: before anything is written to it.
@@ -47,7 +55,7 @@ class Interrupt {
   int wait_ms() const;
   void take_signal(int signal);
   void stop_process();
-  void take_deadline();
+  void take_deadlines();
   void take(const Ending& ending);
   [[noreturn]] void end_process(const Ending& ending);
   void wake();
@@ -56,8 +64,8 @@ class Interrupt {
   mutable std::mutex mutex_;       // of all below
   bool quits_ = false, watches_output_ = false;
   Watch* watch_ = nullptr;
-  std::optional<Clock::time_point> deadline_, last_moment_;
-  Clock::duration grace_{};
+  std::optional<Clock::time_point> deadline_, last_moment_, alarm_;
+  std::optional<Clock::duration> grace_;
   std::function<void(const Ending&)> last_words_;
   std::function<void()> status_;
   std::function<void()> leave_, come_back_;
@@ -78,7 +86,7 @@ class Interrupt::Watch {
   int signal() const { return ending().signal; }  // that asked; 0: none did
   int descriptor() const { return descriptor_; }  // readable once asked
 
-  // Forgets a SIGINT or a deadline that was answered. The others are there to stay. Tokens handed out before are void.
+  // Forgets a SIGINT or an alarm that was answered. The others are there to stay. Tokens handed out before are void.
   void renew();
 
  private:

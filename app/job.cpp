@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/exit_code.h"
+#include "app/reply.h"
 
 namespace carat {
 
@@ -15,12 +16,16 @@ Job::Job(const Asker& asker, std::unique_ptr<Sink> sink, Batch& batch, WorkerReq
       sequence_(batch.enter().value()),
       sampler_(query_.sampling, asker.model().model.config.vocabulary),
       request_(*sink_, Stopwatch()),
-      writer_(*asker.model().tokenizer, query_.reply, request_) {
+      writer_(*asker.model().tokenizer, query_.reply, request_),
+      ids_(query_.prompt) {
   for (const TokenId id : query_.prompt) sampler_.note(id);
   batch_.feed(sequence_, query_.prompt);
-  request_.on(asker.start(query_));
-  for (const Warning& warning : asker.warnings()) request_.on(warning);
-  request_.expect(asker.expected(query_, batch_.cache_bytes()));
+}
+
+void Job::begin() {
+  request_.on(asker_.start(query_));
+  for (const Warning& warning : asker_.warnings()) request_.on(warning);
+  request_.expect(asker_.expected(query_, batch_.cache_bytes()));
   request_.enter(Phase::prefill);
   reading_ = Stopwatch();
 }
@@ -51,10 +56,20 @@ std::optional<StopReason> Job::write(std::span<const float> logits) {
   if (writer_.tokens() == 0) timings_.ttft_ms = reading_.ms();
   if (!writer_.push(token, logits)) return StopReason::cancelled;
   if (writer_.tokens() == query_.reply.max_tokens) return StopReason::token_limit;
-  if (batch_.room(sequence_) == 0) return StopReason::context_full;
-  sampler_.note(token);
-  batch_.feed(sequence_, {&token, 1});
+  if (batch_.room(sequence_) == 0 && !query_.reply.shift_keeping) return StopReason::context_full;
+  read(token);
   return std::nullopt;
+}
+
+// Has the sequence read what was just written; where it is full, anew from what is left of it.
+void Job::read(TokenId token) {
+  sampler_.note(token);
+  ids_.push_back(token);
+  if (batch_.room(sequence_) > 0) return batch_.feed(sequence_, {&token, 1});
+  forget_middle(ids_, *query_.reply.shift_keeping, asker_.context());
+  batch_.leave(sequence_);
+  sequence_ = batch_.enter().value();
+  batch_.feed(sequence_, ids_);
 }
 
 bool Job::finish(StopReason reason, const Ending& ending) {

@@ -10,11 +10,14 @@ namespace carat {
 // All references outlive it.
 class Job {
  public:
-  // Enters the batch, which has room for it, and tells the sink that it has begun.
+  // Enters the batch, which has room for it.
   Job(const Asker& asker, std::unique_ptr<Sink> sink, Batch& batch, WorkerRequest asked, PreparedQuery query);
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
   ~Job() { batch_.leave(sequence_); }
+
+  // Tells the sink that it has begun. Once, before all that follows.
+  void begin();
 
   const std::string& id() const { return asked_.id; }
   SequenceId sequence() const { return sequence_; }
@@ -26,10 +29,15 @@ class Job {
   // All it was to read is read: writes the next token, to be read in turn. What ended it, if something has.
   std::optional<StopReason> write(std::span<const float> logits);
 
+  // When it has to be answered; none: any time.
+  std::optional<Interrupt::Clock::time_point> deadline() const { return asked_.deadline; }
+
   // Tells how it ended. False: it failed.
   bool finish(StopReason reason, const Ending& ending);
 
  private:
+  void read(TokenId token);
+
   const Asker& asker_;
   std::unique_ptr<Sink> sink_;
   Batch& batch_;
@@ -39,6 +47,7 @@ class Job {
   Sampler sampler_;
   Request request_;
   ReplyWriter writer_;
+  std::vector<TokenId> ids_;    // of the sequence
   std::vector<float> allowed_;  // logits, where a constraint leaves them
   TokenId end_token_ = -1;
   Timings timings_;

@@ -41,6 +41,7 @@ class LineEditor::Plain {
 
  private:
   void show(std::string_view prompt) const {
+    if (options_.prompt.empty()) return;
     if (options_.on_stderr) {
       say_inline(prompt);
     } else {
@@ -55,7 +56,7 @@ class LineEditor::Plain {
 
 LineEditor::LineEditor(LineEditorOptions options) {
   const bool is_shown = isatty(options.on_stderr ? STDERR_FILENO : STDOUT_FILENO) == 1;
-  if (is_shown && !terminal_is_dumb()) {
+  if (is_shown && !terminal_is_dumb() && !options.prompt.empty()) {
     rich_ = std::make_unique<LibeditLine>(std::move(options));
   } else {
     plain_ = std::make_unique<Plain>(std::move(options));

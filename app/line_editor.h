@@ -17,7 +17,7 @@ struct Completion {
 using Completer = std::function<Completion(std::string_view text)>;
 
 struct LineEditorOptions {
-  std::string prompt;
+  std::string prompt;  // empty: lines come from no terminal
   bool coloured = false;
   bool on_stderr = false;         // where it is drawn, if standard output is kept for the answers
   int interrupt = -1;             // a descriptor that is readable once a signal asks to stop

@@ -2,14 +2,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <filesystem>
+#include <optional>
 
 #include "app/command_line.h"
 #include "app/failure.h"
 #include "app/help.h"
 #include "app/interrupt.h"
+#include "app/json_sink.h"
 #include "app/log.h"
 #include "app/model_names.h"
 #include "app/nearest.h"
@@ -72,13 +75,47 @@ const CommandRow& take_command(std::vector<std::string>& arguments) {
   return *find_command("run");
 }
 
+// Whether arguments, which may be wrong, ask for answers as JSON.
+std::optional<JsonSink::Shows> wanted_json(const std::vector<std::string>& arguments) {
+  std::string format;
+  for (auto at = arguments.begin(); at != arguments.end() && *at != "--"; ++at) {
+    std::string flag = at->substr(0, at->find('='));
+    std::ranges::replace(flag, '_', '-');
+    if (flag == "--ndjson") format = "ndjson";
+    if (flag == "--output-format" && flag.size() < at->size()) format = at->substr(flag.size() + 1);
+    const bool stands_alone = *at == "-o" || (flag == "--output-format" && flag.size() == at->size());
+    if (stands_alone && at + 1 != arguments.end()) format = *(at + 1);
+    if (at->starts_with("-o") && at->size() > 2) format = at->substr(2);
+  }
+  if (format == "json") return JsonSink::Shows::the_end;
+  return format == "ndjson" ? std::optional(JsonSink::Shows::everything) : std::nullopt;
+}
+
+// Whoever asked for JSON gets the failure to read the arguments in it, too.
+void tell_as_event(const std::vector<std::string>& arguments, const std::exception_ptr& failure) {
+  const auto shows = wanted_json(arguments);
+  if (!shows) return;
+  Output output;
+  JsonSink(output, *shows, {}).on(describe(failure, Phase::usage));
+}
+
 int dispatch(std::vector<std::string> arguments, Interrupt& interrupt, Stopwatch start) {
   if (arguments.empty() && stdin_is_terminal()) {
     say(overview());
     return kExitUsage;
   }
-  CommandLine line(take_command(arguments));
-  Call call{line.parse(arguments), interrupt, start};
+  const std::vector<std::string> all = arguments;
+  const CommandRow* row = find_command("run");
+  std::optional<CommandLine> parsed;
+  Call call{{}, interrupt, start};
+  try {
+    row = &take_command(arguments);
+    call.words = parsed.emplace(*row).parse(arguments);
+  } catch (const std::exception&) {
+    if (row->name == "run") tell_as_event(all, std::current_exception());
+    throw;
+  }
+  const CommandLine& line = *parsed;
   if (line.asked() != Asked::work) {
     print(line.help(line.asked() == Asked::all_help));
     return kExitDone;

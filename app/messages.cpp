@@ -17,6 +17,20 @@ Role parse_role(const std::string& name, const std::string& place) {
 
 }  // namespace
 
+std::string parse_chat_message(const std::string& line, const std::string& source) {
+  nlohmann::json json = parse_json(line, source);
+  if (json.is_object()) {
+    const bool is_users = !json.contains("role") || json["role"] == "user";
+    if (!is_users) throw BadUsage(source + ": only the user's messages are read");
+    nlohmann::json text = json.contains("content") ? json["content"] : json.value("prompt", nlohmann::json());
+    json = std::move(text);
+  }
+  if (!json.is_string()) throw BadUsage(source + ": neither a text nor of the form {\"content\": …}");
+  std::string text = json.get<std::string>();
+  check_text(text, source);
+  return text;
+}
+
 nlohmann::json parse_json(const std::string& text, const std::string& source) {
   try {
     return nlohmann::json::parse(text);

@@ -15,6 +15,10 @@ std::vector<Message> parse_messages(const nlohmann::json& json, const std::strin
 // Of a file; "-" is standard input.
 std::vector<Message> read_messages(const std::string& path);
 
+// What is said in one line of a chat: a text, or an object that has it as its "content" or "prompt", and the role
+// "user" if any. Throws BadUsage.
+std::string parse_chat_message(const std::string& line, const std::string& source);
+
 // Parses a text that a user has written. Throws BadUsage that says where it is no JSON.
 nlohmann::json parse_json(const std::string& text, const std::string& source);
 

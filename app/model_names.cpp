@@ -1,9 +1,10 @@
 #include "app/model_names.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
+
+#include "app/environment.h"
 
 namespace carat {
 namespace {
@@ -11,9 +12,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<std::string> folders() {
-  const char* const set = std::getenv("CARAT_MODELS");
   std::vector<std::string> folders;
-  std::string_view rest = set == nullptr ? "" : set;
+  std::string_view rest = environment("CARAT_MODELS");
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find(':'), rest.size());
     if (end > 0) folders.emplace_back(rest.substr(0, end));

@@ -1,13 +1,14 @@
 #include "app/options.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <array>
 #include <filesystem>
+#include <limits>
 
 #include "app/duration.h"
+#include "app/environment.h"
 #include "app/failure.h"
 #include "app/flags.h"
-#include "app/interrupt.h"
 #include "app/log.h"
 #include "app/model_names.h"
 #include "app/nearest.h"
@@ -20,6 +21,15 @@ constexpr std::size_t kMaxThreads = 1024;
 constexpr std::size_t kDefaultContext = 32768;  // at most, unless more is asked for: a cache is memory
 constexpr std::int64_t kMaxContext = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxBatch = std::int64_t{1} << 16;
+
+struct OverflowName {
+  std::string_view name;
+  Overflow policy;
+};
+constexpr auto kOverflowNames = std::to_array<OverflowName>({{"stop", Overflow::stop},
+                                                             {"shift", Overflow::shift},
+                                                             {"error", Overflow::error},
+                                                             {"drop-turns", Overflow::drop_turns}});
 
 void add_cache_type(CLI::App& app, const std::string& name, DType& type, const std::string& what) {
   const auto find = [](const std::string& given) {
@@ -67,8 +77,8 @@ void ModelFlags::add_to(CLI::App& app) {
 
 std::string ModelFlags::take_path(std::vector<std::string>& words) const {
   if (!path.empty()) return named_path(path);
-  const char* const set = std::getenv("CARAT_MODEL");
-  const std::string standing = set != nullptr && *set != '\0' ? set : fallback;
+  const std::string_view set = environment("CARAT_MODEL");
+  const std::string standing = set.empty() ? fallback : std::string(set);
   const bool is_stdin = !words.empty() && words.front() == "-";
   if (!words.empty() && !(is_stdin && !standing.empty())) {
     const std::string word = words.front();
@@ -152,7 +162,32 @@ std::optional<Lookup> LookupFlags::make(std::size_t context, bool shifts) const 
   return Lookup(context, max_draft);
 }
 
-void TimeoutFlag::add_to(CLI::App& app) {
+void OverflowFlags::add_to(CLI::App& app, const std::string& what) {
+  const auto take = [this](const CLI::results_t& names) {
+    const auto named = [&names](const OverflowName& row) { return row.name == names.back(); };
+    policy = std::ranges::find_if(kOverflowNames, named)->policy;
+    return true;
+  };
+  std::vector<std::string> names;
+  for (const OverflowName& row : kOverflowNames) names.emplace_back(row.name);
+  app.add_option("--overflow", take, what)->type_name("WHAT")->check(one_of(std::move(names)))->group(kMore);
+  add_integer(app, "--keep", keep, 0, std::numeric_limits<std::int32_t>::max(),
+              "tokens at the beginning that --overflow shift keeps")
+      ->group(kMore);
+}
+
+void OverflowFlags::check(const LookupFlags& lookup) const {
+  if (keep > 0 && policy != Overflow::shift) throw BadUsage("--keep goes with --overflow shift");
+  if (lookup.is_asked_for() && policy == Overflow::shift) throw BadUsage("--lookup: not with --overflow shift");
+}
+
+void SessionFlags::add_to(CLI::App& app) {
+  add_text(app, "--session,--prompt-cache", file, "FILE", "go on with the conversation in a file, and keep it there")
+      ->group(kMore);
+  add_switch(app, "--session-ro,--prompt-cache-ro", read_only, "leave the file of --session as it is")->group(kMore);
+}
+
+void TimeoutFlag::add_to(CLI::App& app, const std::string& what) {
   const auto take = [this](const CLI::results_t& results) {
     timeout = *parse_duration(results.back());
     return true;
@@ -160,16 +195,7 @@ void TimeoutFlag::add_to(CLI::App& app) {
   const auto check = [](std::string& text) {
     return parse_duration(text) ? std::string() : "'" + text + "' is no length of time like 30, 500ms, 2m or 1h";
   };
-  app.add_option("--timeout", take, "end by then, with what there is: 30, 500ms, 2m, 1h [CARAT_TIMEOUT]")
-      ->type_name("TIME")
-      ->check(CLI::Validator(check, ""))
-      ->envname("CARAT_TIMEOUT");
-}
-
-void TimeoutFlag::apply(const Call& call) const {
-  if (timeout.count() == 0) return;
-  constexpr std::chrono::nanoseconds kLeastGrace = std::chrono::seconds(1);
-  call.interrupt.set_deadline(call.start.start() + timeout, std::max(kLeastGrace, timeout / 20));
+  app.add_option("--timeout", take, what)->type_name("TIME")->check(CLI::Validator(check, ""));
 }
 
 void add_stop_texts(CLI::App& app, std::vector<std::string>& texts) {

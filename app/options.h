@@ -61,12 +61,37 @@ struct LookupFlags {
   std::optional<Lookup> make(std::size_t context, bool shifts) const;
 };
 
-// --timeout: how long a command may take, from the start of the process.
+// What to do when the context is full.
+enum class Overflow {
+  error,       // refuse what leaves no room
+  stop,        // an answer ends there
+  shift,       // forget the older half, in the middle of a sentence if need be, and go on
+  drop_turns,  // forget whole turns, the oldest first
+};
+
+struct OverflowFlags {
+  Overflow policy;
+  std::size_t keep = 0;  // tokens at the beginning that Overflow::shift keeps
+
+  // `what` says what comes of each policy.
+  void add_to(CLI::App&, const std::string& what);
+  void check(const LookupFlags& lookup) const;  // throws BadUsage for flags that do not go together
+};
+
+// --session: a conversation in a file, to go on with and to keep.
+struct SessionFlags {
+  std::string file;        // empty: none
+  bool read_only = false;  // do not change it
+
+  void add_to(CLI::App&);
+};
+
+// --timeout: how long something may take.
 struct TimeoutFlag {
   std::chrono::nanoseconds timeout{};  // 0: as long as it takes
 
-  void add_to(CLI::App&);
-  void apply(const Call& call) const;
+  void add_to(CLI::App&, const std::string& what);
+  bool given() const { return timeout.count() > 0; }
 };
 
 // --stop: texts that end an answer.

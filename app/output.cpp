@@ -38,11 +38,18 @@ Output::Output() : is_terminal_(isatty(STDOUT_FILENO) == 1), flushed_(Clock::now
 Output::~Output() { (void)write_all(pending_); }
 
 void Output::write(std::string_view text) {
+  const std::lock_guard lock(mutex_);
   pending_ += text;
-  if (is_terminal_ || pending_.size() >= kMaxPending || Clock::now() - flushed_ >= kPatience) flush();
+  if (is_terminal_ || pending_.size() >= kMaxPending || Clock::now() - flushed_ >= kPatience) write_pending();
 }
 
 void Output::flush() {
+  const std::lock_guard lock(mutex_);
+  write_pending();
+}
+
+// With the mutex held.
+void Output::write_pending() {
   const int error = write_all(pending_);
   pending_.clear();
   flushed_ = Clock::now();

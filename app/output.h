@@ -1,12 +1,14 @@
 // Standard output: whole pieces, in time, and a quick and quiet end when nobody reads them.
 #pragma once
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <string_view>
 
 namespace carat {
 
-// On a terminal every piece is shown at once, elsewhere within a tenth of a second of the next one.
+// On a terminal every piece is shown at once, elsewhere within a tenth of a second of the next one. Any thread may
+// call.
 class Output {
  public:
   Output();
@@ -23,7 +25,10 @@ class Output {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void write_pending();
+
   bool is_terminal_;
+  std::mutex mutex_;  // of all below
   std::string pending_;
   Clock::time_point flushed_;
 };

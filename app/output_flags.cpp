@@ -12,6 +12,27 @@ bool errors_are_seen() { return ::isatty(STDERR_FILENO) == 1; }
 
 }  // namespace
 
+void ThoughtFlags::add_to(CLI::App& app) {
+  add_text(app, "--think-output", output, "WHERE",
+           "where a model's thoughts go: stderr, stdout or none (default: stderr if a terminal)")
+      ->check(one_of({"stderr", "stdout", "none", "auto"}))
+      ->group(kMore);
+  add_text(app, "--color", color, "WHEN", "colours, and thoughts dimmed: always, never, auto (where a terminal can)")
+      ->check(one_of({"always", "never", "auto", "on", "off"}))
+      ->group(kMore);
+}
+
+TextSinkOptions::Thoughts ThoughtFlags::shown() const {
+  using Shown = TextSinkOptions::Thoughts;
+  if (output == "stdout") return Shown::on_stdout;
+  const bool to_stderr = output == "stderr" || (output == "auto" && errors_are_seen());
+  return to_stderr ? Shown::on_stderr : Shown::hidden;
+}
+
+bool ThoughtFlags::dims() const {
+  return shown() == TextSinkOptions::Thoughts::on_stderr && shows_colour(STDERR_FILENO, color);
+}
+
 void OutputFlags::add_to(CLI::App& app) {
   const auto take_format = [this](const CLI::results_t& results) {
     const std::string& name = results.back();
@@ -30,13 +51,7 @@ void OutputFlags::add_to(CLI::App& app) {
   add_text(app, "--progress", progress, "WHEN", "show how far it is: on, off or auto (on a terminal)")
       ->check(one_of({"on", "off", "auto"}))
       ->group(kMore);
-  add_text(app, "--think-output", think_output, "WHERE",
-           "where a model's thoughts go: stderr, stdout or none (default: stderr if a terminal)")
-      ->check(one_of({"stderr", "stdout", "none", "auto"}))
-      ->group(kMore);
-  add_text(app, "--color", color, "WHEN", "dim a model's thoughts on standard error: always, never, auto (if it can)")
-      ->check(one_of({"always", "never", "auto", "on", "off"}))
-      ->group(kMore);
+  thoughts.add_to(app);
 }
 
 bool OutputFlags::shows_progress() const {
@@ -44,21 +59,17 @@ bool OutputFlags::shows_progress() const {
   return format == OutputFormat::text && errors_are_seen();
 }
 
-std::unique_ptr<Sink> OutputFlags::make_sink(Output& output, bool quiet) const {
-  using Shown = TextSinkOptions::Thoughts;
+std::unique_ptr<Sink> OutputFlags::make_sink(Output& output, const std::string& id, bool quiet) const {
   if (format != OutputFormat::text) {
     const auto shows = format == OutputFormat::json ? JsonSink::Shows::the_end : JsonSink::Shows::everything;
-    return std::make_unique<JsonSink>(output, shows, RequestLabel{.source = source});
+    return std::make_unique<JsonSink>(output, shows, RequestLabel{.id = id, .source = source});
   }
-  const bool to_stderr = think_output == "stderr" || (think_output == "auto" && errors_are_seen());
   return std::make_unique<TextSink>(TextSinkOptions{
       .final_newline = newline,
       .stats = stats.value_or(errors_are_seen()) && !quiet,
       .progress = shows_progress() && !quiet,
-      .thoughts = think_output == "stdout" ? Shown::on_stdout
-                  : to_stderr              ? Shown::on_stderr
-                                           : Shown::hidden,
-      .dims_thoughts = to_stderr && shows_colour(STDERR_FILENO, color),
+      .thoughts = thoughts.shown(),
+      .dims_thoughts = thoughts.dims(),
   });
 }
 

@@ -14,21 +14,31 @@ namespace carat {
 
 enum class OutputFormat { text, json, ndjson };
 
+// Where a model's thoughts go.
+struct ThoughtFlags {
+  std::string output = "auto";  // stderr, stdout, none
+  std::string color = "auto";   // always, never
+
+  void add_to(CLI::App&);
+
+  TextSinkOptions::Thoughts shown() const;
+  bool dims() const;
+};
+
 struct OutputFlags {
   OutputFormat format = OutputFormat::text;
   std::string source = "carat_local";
   bool newline = true;
-  std::optional<bool> stats;          // none: on a terminal
-  std::string progress = "auto";      // on, off
-  std::string think_output = "auto";  // stderr, stdout, none
-  std::string color = "auto";         // always, never
+  std::optional<bool> stats;      // none: on a terminal
+  std::string progress = "auto";  // on, off
+  ThoughtFlags thoughts;
 
   void add_to(CLI::App&);
 
   bool shows_progress() const;
 
-  // `output` outlives the sink.
-  std::unique_ptr<Sink> make_sink(Output& output, bool quiet) const;
+  // `output` outlives the sink. `id` is the request's.
+  std::unique_ptr<Sink> make_sink(Output& output, const std::string& id, bool quiet) const;
 };
 
 }  // namespace carat

@@ -36,7 +36,7 @@ Asker::Asker(const RunOptions& options, const OpenModel& model, std::size_t thre
 RenderOptions Asker::render_options(bool constrained) const {
   RenderOptions options = options_.render.options(frame_);
   if (!constrained) return options;
-  if (options_.render.think == "on" || frame_.opens_with_thought()) {
+  if (options_.render.wants_thoughts() || frame_.opens_with_thought()) {
     throw BadUsage("a constraint holds an answer without thoughts, and this model is to think", "--think off");
   }
   if (frame_.has_think_switch()) options.think = false;
@@ -62,7 +62,7 @@ std::optional<Warning> PreparedQuery::judge(Result& result) const {
 
 void Asker::check_fits(std::size_t tokens, const QueryFlags& flags) const {
   if (tokens == 0) throw BadUsage("the prompt is empty, and this model begins no text by itself");
-  const bool counts_answer = options_.overflow == "error" && flags.tokens.value_or(-1) > 0;
+  const bool counts_answer = options_.overflow.policy == Overflow::error && flags.tokens.value_or(-1) > 0;
   const std::size_t all = tokens + (counts_answer ? static_cast<std::size_t>(*flags.tokens) : 0);
   if (all <= context_) return;
   const std::size_t trained = model_.model.config.context;
@@ -77,7 +77,8 @@ PreparedQuery Asker::prepare(Query query) const {
   prepared.render = render_options(query.flags.constraint.given());
   const auto render = [&] { return frame_.render(*model_.tokenizer, query.messages, prepared.render); };
   prepared.prompt = render();
-  while (options_.overflow == "drop-turns" && prepared.prompt.size() > context_ && drop_oldest_turn(query.messages)) {
+  const bool drops_turns = options_.overflow.policy == Overflow::drop_turns;
+  while (drops_turns && prepared.prompt.size() > context_ && drop_oldest_turn(query.messages)) {
     prepared.prompt = render();
   }
   check_fits(prepared.prompt.size(), query.flags);
@@ -90,7 +91,12 @@ PreparedQuery Asker::prepare(Query query) const {
   reply.thoughts = options_.render.thoughts(frame_);
   reply.logprobs = query.flags.logprobs;
   reply.progress_step = options_.output.shows_progress() ? options_.context.batch : 0;
-  if (options_.overflow == "shift") reply.shift_keeping = options_.keep;
+  if (options_.overflow.policy == Overflow::shift) reply.shift_keeping = options_.overflow.keep;
+  if (const auto budget = options_.render.budget()) {
+    prepared.thought_budget =
+        std::make_unique<ThoughtBudget>(*model_.tokenizer, reply.thoughts, reply.begins_text, *budget);
+    reply.filter = prepared.thought_budget.get();
+  }
   constrain(prepared, query.flags.constraint);
   prepared.sampling = sampling_options(query.flags.sampling, model_, context_);
   prepared.messages = std::move(query.messages);
@@ -114,6 +120,7 @@ Result Asker::expected(const PreparedQuery& query, std::uint64_t cache_bytes) co
   result.timings.load_ms = load_ms_;
   result.memory = {weight_bytes(model_.files.file), cache_bytes, 0};
   result.seed = query.sampling.seed;
+  if (query.constraint != nullptr) result.constraint = {std::string(query.constraint_kind), false};
   return result;
 }
 

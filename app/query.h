@@ -8,6 +8,7 @@
 #include "app/open_model.h"
 #include "app/reply_writer.h"
 #include "app/run_options.h"
+#include "app/thought_budget.h"
 
 namespace carat {
 
@@ -24,6 +25,7 @@ struct PreparedQuery {
   std::vector<Message> messages;  // that are left
   RenderOptions render;
   std::unique_ptr<AnswerConstraint> constraint;  // of `reply`; none: anything may be written
+  std::unique_ptr<ThoughtBudget> thought_budget;
   std::string_view constraint_kind;
 
   // Says in the result whether the constraint was met, and returns what there is to say of it otherwise.

@@ -1,17 +1,26 @@
 #include "app/render_flags.h"
 
+#include <charconv>
+
 #include "app/failure.h"
 #include "app/flags.h"
 
 namespace carat {
 
 void RenderFlags::add_to(CLI::App& app) {
-  add_text(app, "--think", think, "WHEN", "let the model think before it answers: on, off, auto (as it is used to)")
-      ->check(one_of({"on", "off", "auto"}))
+  add_text(app, "--think", think, "WHEN",
+           "let the model think before it answers: on, off, auto (as it is used to), or for N tokens at most")
+      ->check(one_of_or_count({"on", "off", "auto"}))
       ->group(kMore);
   add_texts(app, "--template-arg", arguments, "NAME=VALUE",
             "what the turn template is told: enable_thinking=true|false, date_string=TEXT; repeatable")
       ->group(kMore);
+}
+
+std::optional<std::size_t> RenderFlags::budget() const {
+  std::size_t tokens = 0;
+  const auto [end, error] = std::from_chars(think.data(), think.data() + think.size(), tokens);
+  return error == std::errc() ? std::optional(tokens) : std::nullopt;
 }
 
 RenderOptions RenderFlags::options(const ChatFrame& frame) const {
@@ -21,7 +30,7 @@ RenderOptions RenderFlags::options(const ChatFrame& frame) const {
     if (!can) throw BadUsage(flag + ": this model " + (on ? "does not think" : "always thinks"));
     options.think = on;
   };
-  if (think != "auto") set_thinking(think == "on", "--think");
+  if (think != "auto") set_thinking(wants_thoughts(), "--think");
   for (const std::string& argument : arguments) {
     const std::string place = "--template-arg: '" + argument + "'";
     const std::size_t equals = argument.find('=');

@@ -1,5 +1,7 @@
 // What a turn template lets a user choose: thinking, and the arguments that it has names for.
 #pragma once
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,10 +15,13 @@ class App;
 namespace carat {
 
 struct RenderFlags {
-  std::string think = "auto";          // on, off
+  std::string think = "auto";          // on, off, or how many tokens
   std::vector<std::string> arguments;  // "NAME=VALUE"
 
   void add_to(CLI::App&);
+
+  bool wants_thoughts() const { return think != "auto" && think != "off"; }
+  std::optional<std::size_t> budget() const;  // tokens of thought; none: any number
 
   bool empty() const { return think == "auto" && arguments.empty(); }
 

@@ -24,18 +24,13 @@ std::span<const float> read_prompt(Session& session, std::span<const TokenId> id
   return logits;
 }
 
-// Makes room in a full context: what was read and written so far, `ids`, becomes its first `keep` tokens and the newer
-// half of the rest. The logits after it; empty when stopped.
-std::span<const float> shift(Session& session, std::vector<TokenId>& ids, std::size_t keep,
-                             const std::stop_token& stop) {
-  keep = std::min(keep, session.context() / 2);
-  const std::size_t kept_newest = (session.context() - keep) / 2;
-  ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(keep), ids.end() - static_cast<std::ptrdiff_t>(kept_newest));
-  const std::size_t position = session.rewind(keep);
-  return session.feed(std::span(ids).subspan(position), stop);
-}
-
 }  // namespace
+
+void forget_middle(std::vector<TokenId>& ids, std::size_t keep, std::size_t context) {
+  keep = std::min(keep, context / 2);
+  const std::size_t kept_newest = (context - keep) / 2;
+  ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(keep), ids.end() - static_cast<std::ptrdiff_t>(kept_newest));
+}
 
 Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt, const Tokenizer& tokenizer,
             const ReplyOptions& options, Sink& sink, const std::stop_token& stop) {
@@ -71,7 +66,9 @@ Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt,
     if (all.empty()) all.assign(prompt.begin(), prompt.end());
     all.insert(all.end(), reply.ids.begin() + static_cast<std::ptrdiff_t>(before), reply.ids.end());
     sampler.note(all.back());  // generate() has not: it could not feed it
-    logits = shift(session, all, *options.shift_keeping, stop);
+    forget_middle(all, *options.shift_keeping, session.context());
+    const std::size_t position = session.rewind(std::min(*options.shift_keeping, session.context() / 2));
+    logits = session.feed(std::span(all).subspan(position), stop);
     if (!logits.empty()) continue;
     reason = StopReason::cancelled;
     goes_on = false;

@@ -1,4 +1,8 @@
 // carat run: one prompt, one answer; or requests until there are no more.
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
 #include "app/failure.h"
 #include "app/interrupt.h"
 #include "app/log.h"
@@ -6,30 +10,51 @@
 #include "app/query.h"
 #include "app/reply.h"
 #include "app/request.h"
+#include "app/session_cache.h"
 #include "app/text_input.h"
+#include "app/transcript.h"
 #include "app/worker.h"
+#include "engine/error.h"
 
 namespace carat {
 namespace {
+
+// A layer of a long prompt may take longer; what was written so far is shown all the same.
+constexpr auto kGrace = std::chrono::milliseconds(50);
+constexpr auto kGraceToKeep = std::chrono::milliseconds(1000);  // a session, which has to be written
 
 void warn(Request& request, const Warning& warning) {
   log_note(warning.message);
   request.on(warning);
 }
 
-// What the flags and arguments say, as a conversation.
-Query read_query(const RunOptions& o, const std::vector<std::string>& words) {
+// The conversation that --session names, if any.
+std::optional<Transcript> read_session(const SessionFlags& session) {
+  if (session.file.empty()) return std::nullopt;
+  if (!std::filesystem::exists(session.file)) return Transcript();
+  return parse_transcript(read_text(session.file), session.file);
+}
+
+// What the flags and arguments say, as a conversation. A question goes to the end of the session, if there is one.
+Query read_query(const RunOptions& o, const std::vector<std::string>& words, std::optional<Transcript>& session) {
   Query query{{}, o.query};
   std::vector<Message> earlier;
   if (!o.messages.empty()) earlier = read_messages(o.messages);
-  if (std::string system = o.frame.system_text(); !system.empty()) {
+  std::string system = o.frame.system_text();
+  std::optional<std::string> text = o.prompt.text(words);
+  if (session) {
+    if (!system.empty()) session->system = std::exchange(system, {});
+    if (text) session->turns.push_back({*std::exchange(text, std::nullopt), {}, {}});
+    earlier = session->messages();
+  }
+  if (!system.empty()) {
     if (!earlier.empty() && earlier.front().role == Role::system) {
       throw BadUsage("--system: the messages begin with the system's words themselves");
     }
     query.messages.push_back({Role::system, std::move(system)});
   }
   query.messages.insert(query.messages.end(), earlier.begin(), earlier.end());
-  if (std::optional<std::string> text = o.prompt.text(words)) {
+  if (text) {
     query.messages.push_back({Role::user, std::move(*text)});
   } else if (earlier.empty()) {
     throw BadUsage("no prompt", stdin_is_terminal() ? "give one with -p, or talk to the model with 'carat chat'"
@@ -40,11 +65,46 @@ Query read_query(const RunOptions& o, const std::vector<std::string>& words) {
   return query;
 }
 
+// What a session leaves behind in its files.
+class SessionKeeper {
+ public:
+  SessionKeeper(const RunOptions& o, const OpenModel& model, const ChatFrame& frame)
+      : flags_(o.session),
+        keeps_cache_(o.overflow.policy != Overflow::shift),
+        key_(cache_key(model, frame.name(), o.context.cache)) {}
+
+  // Brings the session as far along the prompt as the last one has read it; returns the position.
+  std::size_t resume(Session& session, std::span<const TokenId> prompt, std::size_t vocabulary) const {
+    if (!keeps_cache_) return 0;
+    const std::vector<TokenId> read = load_cache(cache_path(flags_.file), session, key_, vocabulary);
+    const auto known = std::ranges::mismatch(read, prompt).in2 - prompt.begin();
+    return session.rewind(std::min(static_cast<std::size_t>(known), prompt.size() - 1));
+  }
+
+  // Of an answer that came to its own end the cache, too, which takes its time. False, with an error said: not kept.
+  bool keep(const Transcript& transcript, const Session& session, std::span<const TokenId> ids, bool is_whole) const {
+    if (flags_.read_only) return true;
+    try {
+      write_private(flags_.file, to_jsonl(transcript));
+      if (is_whole && keeps_cache_) save_cache(cache_path(flags_.file), session, ids, key_);
+    } catch (const Error& e) {
+      log_error(e.what());
+      return false;
+    }
+    return true;
+  }
+
+ private:
+  const SessionFlags& flags_;
+  bool keeps_cache_;  // a context that was shifted is not what the transcript would be read as
+  std::uint64_t key_;
+};
+
 int answer(const RunOptions& o, Call& call, Request& request) {
-  o.check();
   const std::string path = o.model.take_path(call.words);
   request.enter(Phase::input);
-  const Query query = read_query(o, call.words);
+  std::optional<Transcript> transcript = read_session(o.session);
+  const Query query = read_query(o, call.words, transcript);
   request.enter(Phase::load);
   const Stopwatch loading;
   const BackendOptions backend = o.backend.options();
@@ -54,9 +114,13 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   const Asker asker(o, model, backend.threads, load_ms);
   PreparedQuery prepared = asker.prepare(query);
   const std::size_t most = prepared.prompt.size() + prepared.reply.max_tokens;
-  Session session(model.model, {std::min(asker.context(), most), o.context.batch, o.context.cache});
+  const std::size_t context = transcript ? asker.context() : std::min(asker.context(), most);
+  Session session(model.model, {context, o.context.batch, o.context.cache});
+  std::optional<SessionKeeper> keeper;
+  if (transcript) keeper.emplace(o, model, asker.frame());
+  const std::size_t known = keeper ? keeper->resume(session, prepared.prompt, model.model.config.vocabulary) : 0;
   Sampler sampler(prepared.sampling, model.model.config.vocabulary);
-  std::optional<Lookup> lookup = o.lookup.make(session.context(), o.overflow == "shift");
+  std::optional<Lookup> lookup = o.lookup.make(session.context(), o.overflow.policy == Overflow::shift);
   prepared.reply.lookup = lookup ? &*lookup : nullptr;
   for (const TokenId id : prepared.prompt) {
     sampler.note(id);
@@ -76,33 +140,39 @@ int answer(const RunOptions& o, Call& call, Request& request) {
                 : asker.frame().text(*model.tokenizer, prepared.messages, prepared.render));
   }
   request.enter(Phase::prefill);
-  Reply reply =
-      carat::reply(session, sampler, prepared.prompt, *model.tokenizer, prepared.reply, request, watch.token());
+  Reply reply = carat::reply(session, sampler, std::span(prepared.prompt).subspan(known), *model.tokenizer,
+                             prepared.reply, request, watch.token());
   const Ending ending = watch.ending();
-  call.interrupt.clear_deadline();  // the answer is there: it does not come too late any more
+  if (!ending) call.interrupt.clear_deadline();  // the answer is there: it does not come too late any more
   const auto warning = asker.ending_warning(query, reply.result.reason);
   if (warning && !ending) warn(request, *warning);
   const auto unmet = prepared.judge(reply.result);
   if (unmet && !ending) warn(request, *unmet);
-  return request.finish(std::move(reply.result), ending);
+  const Result result = reply.result;
+  const int code = request.finish(std::move(reply.result), ending);
+  if (!keeper || !reply.read) return code;
+  transcript->turns.back().answer = result.text;
+  transcript->turns.back().reasoning = result.reasoning;
+  prepared.prompt.insert(prepared.prompt.end(), reply.ids.begin(), reply.ids.end());
+  const bool is_kept = keeper->keep(*transcript, session, prepared.prompt, !ending);
+  return is_kept || code != kExitDone ? code : kExitError;
 }
 
 int run(const RunOptions& o, Call& call) {
-  o.log.apply();
-  o.timeout.apply(call);
+  call.interrupt.set_grace(o.session.file.empty() ? kGrace : kGraceToKeep);
   call.interrupt.watch_output();
-  if (o.is_worker()) {
-    o.check();
-    return run_worker(o, call);
-  }
   Output output;
-  const auto sink = o.output.make_sink(output, o.log.quiet);
+  const auto sink = o.output.make_sink(output, o.is_worker() ? "" : "r1", o.log.quiet);
   Request request(*sink, call.start);
   const Interrupt::LastWords last_words(
       call.interrupt, [&request](const Ending& ending) { request.abandon(ending); },
       [&request] { say(request.status()); });
   try {
-    return answer(o, call, request);
+    if (o.timeout.given())
+      call.interrupt.set_deadline(call.start.start() + o.timeout.timeout);  // with last words ready
+    o.log.apply();
+    o.check();
+    return o.is_worker() ? run_worker(o, call) : answer(o, call, request);
   } catch (const OutputClosed&) {
     throw;
   } catch (...) {  // told to the sink here, to the user where all failures end

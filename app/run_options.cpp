@@ -34,15 +34,10 @@ void RunOptions::add_to(CLI::App& app) {
   add_switch(app, "--raw", raw, "go on with the prompt as it is, without turns")->group(kMore);
   context.add_to(app);
   lookup.add_to(app);
-  add_text(
-      app, "--overflow", overflow, "WHAT",
+  overflow.add_to(
+      app,
       "in a full context: stop (default), shift (forget the older half, go on), error (refuse a prompt that leaves "
-      "no room for -n tokens), drop-turns (of --messages, until the prompt fits)")
-      ->check(one_of({"stop", "shift", "error", "drop-turns"}))
-      ->group(kMore);
-  add_integer(app, "--keep", keep, 0, std::numeric_limits<std::int32_t>::max(),
-              "tokens at the beginning that --overflow shift keeps")
-      ->group(kMore);
+      "no room for -n tokens), drop-turns (of --messages, until the prompt fits)");
   query.add_to(app);
   backend.add_to(app);
   output.add_to(app);
@@ -53,7 +48,9 @@ void RunOptions::add_to(CLI::App& app) {
       ->group(kMore);
   add_integer(app, "--parallel", parallel, 1, kMaxParallel, "requests of jsonl to answer at once (default: 1)")
       ->group(kMore);
-  timeout.add_to(app);
+  session.add_to(app);
+  timeout.add_to(app, "end by then, with what there is: 30, 500ms, 2m, 1h [CARAT_TIMEOUT]");
+  app.get_option("--timeout")->envname("CARAT_TIMEOUT");
   log.add_to(app);
 }
 
@@ -64,14 +61,18 @@ void RunOptions::check() const {
   }
   if (echo && output.format != OutputFormat::text) throw BadUsage("--echo goes with -o text alone");
   if (query.logprobs && output.format != OutputFormat::ndjson) throw BadUsage("--logprobs needs -o ndjson");
-  if (keep > 0 && overflow != "shift") throw BadUsage("--keep goes with --overflow shift");
-  if (lookup.is_asked_for() && overflow == "shift") throw BadUsage("--lookup: not with --overflow shift");
+  overflow.check(lookup);
+  const bool has_session = !session.file.empty();
+  if (has_session && (raw || !messages.empty())) {
+    throw BadUsage("--session: neither --raw nor --messages go with it: it is a conversation itself");
+  }
   if (!is_worker()) {
     if (parallel > 1) throw BadUsage("--parallel goes with --input-format jsonl");
     return;
   }
   if (output.format == OutputFormat::text) throw BadUsage("--input-format jsonl needs -o ndjson or -o json");
-  if (overflow == "shift") throw BadUsage("--overflow shift: not with --input-format jsonl");
+  if (has_session)
+    throw BadUsage("--session: not with --input-format jsonl, where requests know nothing of each other");
   if (lookup.is_asked_for())
     throw BadUsage("--lookup: not with --input-format jsonl, where requests are answered together");
   if (!prompt.prompts.empty() || !prompt.file.empty() || !messages.empty()) {

@@ -34,13 +34,13 @@ struct RunOptions {
   bool raw = false, echo = false;
   ContextFlags context;
   LookupFlags lookup;
-  std::string overflow = "stop";  // error, shift, drop-turns
-  std::size_t keep = 0;
+  OverflowFlags overflow{Overflow::stop};
   QueryFlags query;
   BackendFlags backend;
   OutputFlags output;
   std::string input_format = "text";  // jsonl
   std::size_t parallel = 1;
+  SessionFlags session;
   TimeoutFlag timeout;
   LogFlags log;
 

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <clocale>
 #include <cstdint>
-#include <cstdlib>
 #include <cwchar>
 
+#include "app/environment.h"
 #include "tokenizer/utf8.h"
 
 namespace carat {
@@ -46,20 +46,16 @@ ScreenSize screen_size() {
 }
 
 bool terminal_is_dumb() {
-  const char* const term = std::getenv("TERM");
-  return term == nullptr || *term == '\0' || std::string_view(term) == "dumb";
+  const std::string_view term = environment("TERM");
+  return term.empty() || term == "dumb";
 }
 
 bool shows_colour(int descriptor, std::string_view when) {
   if (when == "always" || when == "on") return true;
   if (when == "never" || when == "off") return false;
-  const auto set = [](const char* variable) {
-    const char* const value = std::getenv(variable);
-    return value == nullptr ? std::string_view() : std::string_view(value);
-  };
-  const std::string_view forced = set("CLICOLOR_FORCE");
+  const std::string_view forced = environment("CLICOLOR_FORCE");
   if (!forced.empty() && forced != "0") return true;
-  return ::isatty(descriptor) == 1 && !terminal_is_dumb() && set("NO_COLOR").empty();
+  return ::isatty(descriptor) == 1 && !terminal_is_dumb() && environment("NO_COLOR").empty();
 }
 
 void use_utf8() {

@@ -8,6 +8,9 @@
 
 namespace carat {
 
+// How thoughts are ended for a model.
+inline constexpr std::string_view kThoughtsEnd = "\n</think>\n\n";
+
 // Where a reply may begin with thoughts.
 enum class Thoughts : std::uint8_t {
   none,    // nowhere: all of it is the answer

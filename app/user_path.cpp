@@ -1,8 +1,9 @@
 #include "app/user_path.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
+
+#include "app/environment.h"
 
 namespace carat {
 
@@ -10,8 +11,8 @@ std::string user_path(std::string_view typed) {
   const bool is_quoted =
       typed.size() >= 2 && (typed.front() == '"' || typed.front() == '\'') && typed.back() == typed.front();
   if (is_quoted) return std::string(typed.substr(1, typed.size() - 2));
-  const char* const home = std::getenv("HOME");
-  if (home != nullptr && (typed == "~" || typed.starts_with("~/"))) return std::string(home).append(typed.substr(1));
+  const std::string_view home = environment("HOME");
+  if (!home.empty() && (typed == "~" || typed.starts_with("~/"))) return std::string(home).append(typed.substr(1));
   return std::string(typed);
 }
 

@@ -21,6 +21,12 @@ constexpr std::size_t kMaxWaiting = 1024;  // requests; more are left in the pip
 
 constexpr Ending kCancelled = {Kind::cancelled};
 
+// The end of a request that has not begun.
+ErrorEvent unbegun(const Ending& ending) {
+  const bool is_late = ending.kind == Kind::timeout;
+  return {is_late ? "timeout" : "interrupted", "ended before it began", "", Phase::input, ending.exit_code(), is_late};
+}
+
 // All requests of a process.
 class Worker {
  public:
@@ -37,16 +43,21 @@ class Worker {
 
  private:
   using Jobs = std::list<std::unique_ptr<Job>>;
+  using Queue = std::list<WorkerRequest>;
 
   void take_lines();
   void take_line(const std::string& line);
   void refuse(const std::string& id, std::size_t line, const std::exception_ptr& failure);
   void cancel(const std::string& id);
+  void end_late();
   void begin_waiting();
-  void begin(WorkerRequest asked);
+  void begin(Queue::iterator at);
+  void drop(Queue::iterator at);
   void step_all();
   void write(Jobs::iterator at, std::span<const float> logits);
   void end_all(const Ending& ending);
+  void end_waiting(const Ending& ending);
+  void tell_end();
   void end(Jobs::iterator at, StopReason reason, const Ending& ending);
   void remove(Jobs::iterator at);
   std::unique_ptr<Sink> make_sink(const std::string& id);
@@ -57,8 +68,8 @@ class Worker {
   const Asker& asker_;
   Output output_;
   LineReader input_;
-  std::deque<WorkerRequest> waiting_;
-  std::timed_mutex mutex_;  // of the list of those that run, which last words look at
+  Queue waiting_;
+  std::timed_mutex mutex_;  // of the lists of those that wait and run, which last words look at
   Batch batch_;
   Jobs running_;
   std::set<std::string> ids_;  // of those that wait or run
@@ -66,22 +77,25 @@ class Worker {
   Interrupt::LastWords last_words_;
   Interrupt& interrupt_;
   Interrupt::Watch watch_;
+  std::optional<Interrupt::Clock::time_point> alarm_;  // that is set
 };
 
 int Worker::work() {
   for (;;) {
     take_lines();
     begin_waiting();
-    if (const Ending ending = watch_.ending()) {
+    const Ending ending = watch_.ending();
+    if (ending && ending.kind != Kind::alarm) {
       end_all(ending);
       break;
     }
+    if (ending) watch_.renew();
+    end_late();
     if (running_.empty() && waiting_.empty() && input_.ended()) break;
     step_all();
   }
-  interrupt_.clear_deadline();
-  output_.write(json_line({{"type", "end"}, {"requests", requests_.load()}, {"failed", failed_.load()}}));
-  output_.flush();
+  if (!watch_.ending()) interrupt_.clear_deadline();
+  tell_end();
   if (const Ending ending = watch_.ending()) return ending.exit_code();
   return failed_ > 0 ? kExitBatch : kExitDone;
 }
@@ -106,6 +120,7 @@ void Worker::take_line(const std::string& line) {
     }
     ++requests_;
     ids_.insert(id);
+    const std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(asked));
   } catch (const OutputClosed&) {
     throw;
@@ -126,8 +141,7 @@ void Worker::refuse(const std::string& id, std::size_t line, const std::exceptio
 void Worker::cancel(const std::string& id) {
   const auto queued = std::ranges::find(waiting_, id, &WorkerRequest::id);
   if (queued != waiting_.end()) {
-    waiting_.erase(queued);
-    ids_.erase(id);
+    drop(queued);
     make_sink(id)->on(ErrorEvent{"cancelled", "cancelled", "", Phase::input, kCancelled.exit_code(), false});
     return;
   }
@@ -135,28 +149,58 @@ void Worker::cancel(const std::string& id) {
   if (at != running_.end()) end(at, StopReason::cancelled, kCancelled);
 }
 
-void Worker::begin_waiting() {
-  while (running_.size() < o_.parallel && !waiting_.empty()) {
-    WorkerRequest asked = std::move(waiting_.front());
-    waiting_.pop_front();
-    begin(std::move(asked));
+// Those whose time is up. The alarm stops a step for the next of them; the others lose what it has read of theirs.
+void Worker::end_late() {
+  using Moment = std::optional<Interrupt::Clock::time_point>;
+  const auto now = Interrupt::Clock::now();
+  Moment next;
+  const auto is_late = [&](const Moment& deadline) {
+    if (deadline && *deadline > now && (!next || *deadline < *next)) next = deadline;
+    return deadline && *deadline <= now;
+  };
+  for (auto at = running_.begin(); at != running_.end();) {
+    const auto job = at++;
+    if (is_late((*job)->deadline())) end(job, StopReason::cancelled, {Kind::timeout});
   }
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    const auto asked = at++;
+    if (!is_late(asked->deadline)) continue;
+    make_sink(asked->id)->on(unbegun({Kind::timeout}));
+    ++failed_;
+    drop(asked);
+  }
+  if (next != alarm_) interrupt_.set_alarm(next);
+  alarm_ = next;
 }
 
-void Worker::begin(WorkerRequest asked) {
-  const std::string id = asked.id;
-  const std::size_t line = asked.line;
+void Worker::begin_waiting() {
+  while (running_.size() < o_.parallel && !waiting_.empty()) begin(waiting_.begin());
+}
+
+// A request is always in one of the lists, so that last words find it.
+void Worker::begin(Queue::iterator at) {
+  const std::string id = at->id;
+  const std::size_t line = at->line;
   try {
-    PreparedQuery query = asker_.prepare(asked.query);
-    auto job = std::make_unique<Job>(asker_, make_sink(id), batch_, std::move(asked), std::move(query));
-    const std::lock_guard lock(mutex_);
-    running_.push_back(std::move(job));
+    auto job = std::make_unique<Job>(asker_, make_sink(id), batch_, *at, asker_.prepare(at->query));
+    {
+      const std::lock_guard lock(mutex_);
+      running_.push_back(std::move(job));
+      waiting_.erase(at);
+    }
+    running_.back()->begin();
   } catch (const OutputClosed&) {
     throw;
   } catch (const std::exception&) {
-    ids_.erase(id);
+    drop(at);
     refuse(id, line, std::current_exception());
   }
+}
+
+void Worker::drop(Queue::iterator at) {
+  ids_.erase(at->id);
+  const std::lock_guard lock(mutex_);
+  waiting_.erase(at);
 }
 
 void Worker::step_all() {
@@ -182,13 +226,21 @@ void Worker::write(Jobs::iterator at, std::span<const float> logits) {
 
 void Worker::end_all(const Ending& ending) {
   while (!running_.empty()) end(running_.begin(), StopReason::cancelled, ending);
+  end_waiting(ending);
+  const std::lock_guard lock(mutex_);
+  waiting_.clear();
+}
+
+void Worker::end_waiting(const Ending& ending) {
   for (const WorkerRequest& asked : waiting_) {
-    const bool is_late = ending.kind == Kind::timeout;
-    make_sink(asked.id)->on(ErrorEvent{is_late ? "timeout" : "interrupted", "ended before it began", "", Phase::input,
-                                       ending.exit_code(), is_late});
+    make_sink(asked.id)->on(unbegun(ending));
     ++failed_;
   }
-  waiting_.clear();
+}
+
+void Worker::tell_end() {
+  output_.write(json_line({{"type", "end"}, {"requests", requests_.load()}, {"failed", failed_.load()}}));
+  output_.flush();
 }
 
 void Worker::end(Jobs::iterator at, StopReason reason, const Ending& ending) {
@@ -210,9 +262,11 @@ std::unique_ptr<Sink> Worker::make_sink(const std::string& id) {
 }
 
 void Worker::abandon(const Ending& ending) {
-  const std::unique_lock lock(mutex_, std::chrono::milliseconds(50));
-  if (!lock.owns_lock()) return;
+  if (!mutex_.try_lock_for(std::chrono::milliseconds(50))) return;  // and never unlocked: nothing may follow
   for (const auto& job : running_) job->request().abandon(ending);
+  failed_ += running_.size();
+  end_waiting(ending);
+  tell_end();
 }
 
 std::string Worker::status() const {

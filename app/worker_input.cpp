@@ -42,7 +42,8 @@ std::string argument_of(const json& value, const std::string& name, const std::s
 }
 
 // The options of a request are flags by another way in: the same names, ranges and refusals.
-QueryFlags with_options(const QueryFlags& defaults, const json& options, const std::string& where) {
+QueryFlags with_options(const QueryFlags& defaults, const json& options, TimeoutFlag& timeout,
+                        const std::string& where) {
   if (!options.is_object()) throw BadUsage(where + ": options have to be an object");
   QueryFlags flags = defaults;
   flags.constraint = {};  // one of the request's own takes the place of the worker's
@@ -50,6 +51,7 @@ QueryFlags with_options(const QueryFlags& defaults, const json& options, const s
   app.set_help_flag();
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   flags.add_to(app);
+  timeout.add_to(app, "");
   std::vector<std::string> arguments;
   for (const auto& [key, value] : options.items()) {
     std::string name = (key.size() == 1 ? "-" : "--") + key;
@@ -114,8 +116,10 @@ std::variant<WorkerRequest, Cancellation> parse_worker_line(const std::string& t
   parsed.id = id;
   parsed.line = number;
   parsed.query.messages = messages_of(request, defaults, where);
+  TimeoutFlag timeout;
   parsed.query.flags =
-      request.contains("options") ? with_options(defaults.query, request["options"], where) : defaults.query;
+      request.contains("options") ? with_options(defaults.query, request["options"], timeout, where) : defaults.query;
+  if (timeout.given()) parsed.deadline = std::chrono::steady_clock::now() + timeout.timeout;
   if (parsed.query.flags.logprobs && defaults.output.format != OutputFormat::ndjson) {
     throw BadUsage(where + ": logprobs need -o ndjson");
   }

@@ -1,7 +1,7 @@
 // The lines that a worker reads: requests, and words about requests.
 #pragma once
+#include <chrono>
 #include <cstddef>
-#include <deque>
 #include <optional>
 #include <string>
 #include <variant>
@@ -14,6 +14,8 @@ struct WorkerRequest {
   std::string id;
   std::size_t line = 0;
   Query query;
+  // When it has to be answered: "timeout" after it was read. None: any time.
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};
 };
 
 // {"cancel": ID}

@@ -56,6 +56,7 @@ bool forward(const Model& model, const KvCache& cache, Scratch& s, std::span<con
     if (present(w.post_attn_norm)) b.rms_norm(s.h, s.h, w.post_attn_norm, c.norm_eps);
     b.add(s.x, s.h);
 
+    if (stop.stop_requested()) return false;
     b.rms_norm(s.h, s.x, w.ffn_norm, c.norm_eps);
     b.feed_forward(s.h, s.h, rows.few, {w.w_gate, w.w_up, w.w_down, c.gate});
     if (present(w.post_ffn_norm)) b.rms_norm(s.h, s.h, w.post_ffn_norm, c.norm_eps);

@@ -21,7 +21,7 @@ struct Scratch {
 };
 
 // Runs `ids`, one for each of `rows`, through all layers: stores their keys and values, and leaves the residual stream
-// in scratch.x. Looks at `stop` before each layer; false when it was asked to stop, with the step half done.
+// in scratch.x. Looks at `stop` twice in each layer; false when it was asked to stop, with the step half done.
 bool forward(const Model& model, const KvCache& cache, Scratch& scratch, std::span<const TokenId> ids, const Rows& rows,
              const std::stop_token& stop);
 

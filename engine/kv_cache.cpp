@@ -43,6 +43,16 @@ bool KvCache::can_rewind(std::size_t end, std::size_t position) const {
   return true;
 }
 
+std::vector<Tensor> KvCache::written(std::size_t end) const {
+  std::vector<Tensor> parts;
+  for (const KvLayer& layer : layers_) {
+    const std::size_t rows = std::min(end, layer.slots);
+    parts.push_back(row_view(layer.k, 0, rows));
+    parts.push_back(row_view(layer.v, 0, rows));
+  }
+  return parts;
+}
+
 std::size_t KvCache::bytes() const {
   std::size_t total = 0;
   for (const KvLayer& layer : layers_) total += byte_size(layer.k) + byte_size(layer.v);

@@ -28,6 +28,10 @@ class KvCache {
   // been overwritten.
   bool can_rewind(std::size_t end, std::size_t position) const;
 
+  // The rows that the first sequence, up to `end`, lies in: keys and values of each layer. As long as neither window
+  // nor context is exceeded, they are the same for any context.
+  std::vector<Tensor> written(std::size_t end) const;
+
   // Bytes when full.
   std::size_t bytes() const;
 

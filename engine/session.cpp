@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstring>
 #include <numeric>
 
 namespace carat {
@@ -82,6 +83,25 @@ bool Session::feed(std::span<const TokenId> ids, std::size_t skip, const OnLogit
     done += part.size();
   }
   return true;
+}
+
+// Caches lie in the memory of this process: the CPU's are the only ones there are. The two functions that follow are
+// all that relies on it.
+void Session::copy_out(std::span<std::byte> out, const Tensor& part) const {
+  assert(out.size() == byte_size(part));
+  std::memcpy(out.data(), part.where, out.size());
+}
+
+void Session::resume(std::size_t position, std::size_t furthest, std::span<const std::span<const std::byte>> contents) {
+  assert(position <= furthest && furthest <= context_);
+  const std::vector<Tensor> parts = cache_parts(furthest);
+  assert(contents.size() == parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    assert(contents[i].size() == byte_size(parts[i]));
+    std::memcpy(parts[i].where, contents[i].data(), contents[i].size());
+  }
+  position_ = position;
+  furthest_ = furthest;
 }
 
 std::size_t Session::rewind(std::size_t position) {

@@ -48,6 +48,15 @@ class Session {
   // otherwise everything. Returns the position reached, from which the caller feeds again.
   std::size_t rewind(std::size_t position);
 
+  // What it takes to go on elsewhere, besides the position: the parts of the cache that are written once a session has
+  // been as far as `furthest`, and how far this one has been.
+  std::vector<Tensor> cache_parts(std::size_t furthest) const { return cache_.written(furthest); }
+  std::size_t furthest() const { return furthest_; }
+  void copy_out(std::span<std::byte> out, const Tensor& part) const;
+  // Goes on where another session was: `contents` are what copy_out() made of its parts, each of the same size here.
+  // At most context() positions, and `position` is not behind `furthest`.
+  void resume(std::size_t position, std::size_t furthest, std::span<const std::span<const std::byte>> contents);
+
  private:
   // One step of at most a batch; false when stopped, with nothing appended.
   bool step(std::span<const TokenId> ids, const std::stop_token& stop);

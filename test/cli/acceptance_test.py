@@ -220,6 +220,25 @@ class Options(cli.ModelCase):
             self.assert_fails(cli.carat(*always, "--think", "off"), 2, "always thinks")
         self.assert_fails(cli.carat("run", cli.STORIES, "-p", "x", "--think", "on"), 2, "does not think")
 
+    def test_thoughts_end_when_their_tokens_are_used_up(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("<|im_start|>assistant\n<think>")
+            file.flush()
+            flags = ("run", cli.MICRO / "micro-qwen3-f16.gguf", "-n", 60, "--template", "@" + file.name, "-s", 1, "-o",
+                     "ndjson")
+            free = events.parse_request(cli.carat(*flags, "-p", "Hi").out)[-1]
+            self.assertEqual((free["text"], free["usage"]["reasoning_tokens"]), ("", 60))
+            for budget in (0, 1, 7):
+                end = events.parse_request(cli.carat(*flags, "-p", "Hi", "--think", budget).out)[-1]
+                self.assertTrue(end["text"], budget)
+                self.assertTrue(free["reasoning"].startswith((end["reasoning"] or "").rstrip("\ufffd")))
+                self.assertLessEqual(budget, end["usage"]["reasoning_tokens"])
+                self.assertLess(end["usage"]["reasoning_tokens"], budget + 16)
+            worker = cli.carat(*flags, "--input-format", "jsonl", "--think", 7, stdin=b'{"id": "r1", "prompt": "Hi"}\n')
+            self.assertEqual(events.parse(worker.out)[-2]["text"], end["text"])
+        self.assert_fails(cli.carat("run", cli.STORIES, "-p", "x", "--think", 5), 2, "does not think")
+        self.assert_fails(cli.carat("run", cli.STORIES, "-p", "x", "--think", "much"), 2, "none of on, off, auto")
+
     def test_a_gpu_that_is_not_there(self):
         for flags in (("-ngl", 0), ("-ngl", "auto"), ("--device", "cpu"), ("--gpu-layers=0",)):
             self.assertEqual(self.story("-p", "x", "-n", 1, *flags).code, 0)

@@ -2,6 +2,7 @@
 import json
 import os
 import stat
+import tempfile
 
 import carat_cli as cli
 import chat_cli
@@ -15,7 +16,69 @@ class NoTerminal(cli.ModelCase):
         self.assert_fails(cli.carat("chat", cli.STORIES, stdin=b"hi\n"), 2, "terminal")
 
 
+    def chat(self, lines, *flags, model=cli.STORIES, code=0):
+        env = cli.environment(XDG_STATE_HOME=self.folder.name)
+        result = cli.carat("chat", model, "--temp", 0, *flags, stdin=lines, env=env)
+        self.assertEqual(result.code, code, result)
+        return result
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="carat-")
+        self.addCleanup(self.folder.cleanup)
+
+    def test_lines_are_what_would_be_typed_if_that_is_asked_for(self):
+        both = self.chat(b"Once upon a time\nTim\n", "--input-format", "text", "-n", 9)
+        alone = self.chat(b"Once upon a time\n", "--input-format", "text", "-n", 9).out
+        self.assertTrue(both.out.startswith(alone) and len(both.out) > len(alone))
+        cleared = self.chat(b"Once upon a time\n/clear\nOnce upon a time\n", "--input-format=text", "-n", 9)
+        self.assertEqual(cleared.out, alone * 2)
+        self.assertEqual(os.listdir(self.folder.name), [])  # the last chat of a person is not replaced
+
+    def test_messages_are_lines_of_json(self):
+        text = self.chat(b"Once upon a time\nTim\n", "--input-format", "text", "-n", 9).out
+        for lines in (b'"Once upon a time"\n\n{"content": "Tim"}\n',
+                      b'{"role": "user", "content": "Once upon a time"}\n{"prompt": "Tim"}'):
+            self.assertEqual(self.chat(lines, "--input-format", "jsonl", "-n", 9).out, text)
+        commands = self.chat(b'"/exit"\n"Tim"\n', "--input-format", "jsonl", "-n", 9)
+        self.assertEqual(commands.out.count(b"\n"), 2)  # an answer each
+
+    def test_lines_that_are_wrong_are_told_and_the_rest_is_answered(self):
+        lines = b'{\n3\n{"role": "king", "content": "x"}\n{"content": "\\u0000"}\n"Once upon a time"\n'
+        result = self.chat(lines, "--input-format", "jsonl", "-n", 9, code=7)
+        self.assertEqual(result.err.count("carat: error: message"), 4, result)
+        self.assertEqual(result.out, self.chat(b'"Once upon a time"', "--input-format", "jsonl", "-n", 9).out)
+        self.assertEqual(self.chat(b"/nonsense\n", "--input-format", "text", code=7).out, b"")
+
+    def test_each_answer_has_its_own_deadline(self):
+        flags = ("--input-format", "jsonl", "--ignore-eos", "-c", 100000, "--timeout", "700ms")
+        result = self.chat(b'"Once"\n"Tim"\n', *flags, code=7)
+        self.assertEqual(result.err.count("[the time is up]"), 2, result)
+        self.assertEqual(self.chat(b'"Once"\n', *flags, "-n", 2, "--timeout", "1h").err.count("time"), 0)
+
+    def test_thoughts_can_be_limited(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("<|im_start|>assistant\n<think>")
+            file.flush()
+            flags = ("--input-format", "jsonl", "-n", 60, "-s", 1, "--template", "@" + file.name)
+            model = cli.MICRO / "micro-qwen3-f16.gguf"
+            self.assertEqual(self.chat(b'"Hi"', *flags, model=model).out, b"")
+            self.assertTrue(self.chat(b'"Hi"', *flags, "--think", 5, model=model).out)
+        self.assert_fails(cli.carat("chat", cli.STORIES, "--input-format", "text", "--think", "on", stdin=b"x\n"), 2,
+                          "does not think")
+
+
 class Turns(chat_cli.ChatCase):
+    def test_an_answer_that_takes_too_long_is_cut_and_the_chat_goes_on(self):
+        chat = self.talk("--ignore-eos", "-c", 100000, "--timeout", "1s")
+        self.assertIn("[the time is up]", chat.ask(STORY))
+        self.assertGreater(int(chat.ask("/context").split()[0]), 5)
+        self.assertIn("[the time is up]", chat.ask("Tim"))
+
+    def test_colours_can_be_forced_and_forbidden(self):
+        for color, is_coloured in (("always", True), ("never", False)):
+            chat = self.talk("-n", 3, "--color", color)
+            self.assertEqual("\x1b[1m" in chat.raw or "\x1b[3" in chat.raw, is_coloured, chat.raw)
+
     def interrupt_story(self, chat):
         chat.send(STORY + "\r")
         chat.expect_written("little")
@@ -302,6 +365,17 @@ class Kept(chat_cli.ChatCase):
             self.assertIn(word, chat.ask("/load " + path).replace("\n", ""))
         self.assertIn("cannot be read", chat.ask("/load " + path + ".none"))
         self.assertIn(STORY, chat.ask("/context"))
+
+    def test_what_the_model_has_read_of_a_session_is_not_read_again(self):
+        path = self.folder("s.jsonl")
+        chat = self.talk("-n", 5, "--session", path)
+        chat.ask(STORY)
+        chat.send("/exit\r")
+        chat.end()
+        self.assertTrue(os.path.exists(path + ".kv"))
+        chat = self.talk("-n", 5, "--session", path)
+        chat.ask("Tim")
+        self.assertNotIn(" 0 of them read before", chat.ask("/stats"))
 
     def test_a_session_goes_on_in_its_file(self):
         path = self.folder("s.jsonl")

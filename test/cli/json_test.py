@@ -126,5 +126,35 @@ class Failures(cli.ModelCase):
         self.assert_fails(cli.carat("run", "-m", "x", "--json"), 2, "-o json", "--format json")
 
 
+class UsageErrors(cli.Case):
+    def check(self, *arguments):
+        result = cli.carat(*arguments)
+        self.assertEqual(result.code, 2, result)
+        (error,) = events.parse_request(result.out)
+        self.assertEqual((error["code"], error["exit_code"], error["phase"]), ("bad_usage", 2, "usage"))
+        self.assertFalse(error["retryable"])
+        self.assertIn(error["message"], result.err)
+        self.assertTrue(result.err.startswith("carat: error: "))
+
+    def test_arguments_that_cannot_be_read_are_an_event(self):
+        for wanted in (("-o", "ndjson"), ("-ojson",), ("--output-format=ndjson",), ("--output_format", "json"),
+                       ("--ndjson",)):
+            with self.subTest(wanted):
+                self.check("run", *wanted, "--nonsense")
+                self.check("run", "--temp", "hot", *wanted, "-p", "x")
+                self.check(*wanted, "-p")
+                self.check("rnu", *wanted)
+
+    def test_flags_that_do_not_go_together_are_an_event(self):
+        self.check("run", "-o", "ndjson", "--raw", "--system", "x", "-p", "x")
+        self.check("run", "-o", "json", "--keep", 3, "-p", "x")
+        self.check("run", "-o", "ndjson", "-p", "x", "-m", "", "no-such-model")
+
+    def test_others_get_none(self):
+        for arguments in (("run", "--nonsense"), ("run", "-o", "text", "--nonsense"), ("bench", "-o", "json", "--nonsense"),
+                          ("run", "--nonsense", "--", "-o", "json"), ("run", "-o", "xml")):
+            self.assert_fails(cli.carat(*arguments), 2)
+
+
 if __name__ == "__main__":
     cli.main()

@@ -1,6 +1,8 @@
 """--timeout: an end in time, with what there is by then."""
 import json
 import os
+import random
+import signal
 import subprocess
 import tempfile
 import time
@@ -81,6 +83,42 @@ class Deadlines(cli.ModelCase):
                 self.assertEqual(result.code, 124)
                 events.parse_request(result.out)
                 self.assertLess(seconds, ms / 1000 + SLACK)
+
+    def test_a_step_that_takes_seconds_delays_neither_deadlines_nor_signals(self):
+        """All of a long prompt in one step. The quickest of a few counts: the machine may be busy."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"Once upon a time there was a little girl. " * 5000)
+            file.flush()
+            arguments = ("run", cli.STORIES, "--raw", "-f", file.name, "-c", 65536, "-b", 65536, "-q", "-t", 1, "-o",
+                         "ndjson")
+            overshoot = []
+            for seconds in (1, 1.1, 1.2):
+                result, took = self.timed(*arguments, "--timeout", seconds)
+                self.assertEqual(result.code, 124, result)
+                self.assertEqual(events.parse_request(result.out)[-1]["code"], "timeout")
+                overshoot.append(took - seconds)
+            self.assertLess(min(overshoot), 0.5)
+            for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+                took = []
+                for _ in range(3):
+                    process = cli.start(*arguments)
+                    time.sleep(1)
+                    begin = time.monotonic()
+                    process.send_signal(number)
+                    out, _ = process.communicate(timeout=cli.TIMEOUT)
+                    took.append(time.monotonic() - begin)
+                    self.assertEqual(process.returncode, code)
+                    self.assertEqual(events.parse_request(out)[-1]["exit_code"], code)
+                self.assertLess(min(took), 0.5)
+
+    def test_partial_text_comes_at_any_deadline(self):
+        dice = random.Random(7)
+        for _ in range(20):
+            result, _ = self.timed(*ENDLESS, "--timeout", f"{dice.uniform(0.2, 0.7):.3f}", "-o", "ndjson")
+            self.assertEqual(result.code, 124)
+            end = events.parse_request(result.out)[-1]
+            if end["type"] == "result":
+                self.assertTrue(end["text"])
 
     def test_a_deadline_that_does_not_come_changes_nothing(self):
         expected = self.story("-p", "Tim", "-n", 5).out

@@ -54,6 +54,51 @@ class Worker(cli.ModelCase):
         self.assertEqual(requests["seeded"][0]["sampling"]["seed"], 9)
         self.assertEqual(requests["line-4"][-1]["usage"]["completion_tokens"], 2)
 
+    def test_a_request_may_have_a_deadline_of_its_own(self):
+        endless = {"n": -1, "ignore_eos": True}
+        requests, end = self.work(lines(
+            {"id": "late", "prompt": "Tim", "options": {**endless, "timeout": "300ms"}},
+            {"id": "later", "prompt": "Tim", "options": {**endless, "timeout": 0.6}},
+            {"id": "free", "prompt": "Once upon a time", "options": {"n": 30}},
+            {"id": "waits", "prompt": "Tim", "options": {"n": 1, "timeout": "1ms"}},
+            {"id": "bad", "prompt": "Tim", "options": {"timeout": "soon"}}), "-c", 100000, "--parallel", 2, code=7)
+        for name in ("late", "later"):
+            last = requests[name][-1]
+            self.assertEqual((last["type"], last["finish_reason"], last["exit_code"]), ("result", "timeout", 124))
+            self.assertTrue(last["text"])
+        self.assertEqual(requests["free"][-1]["text"],
+                         self.story("-p", "Once upon a time", "-n", 30, "--no-newline").out.decode())
+        waits = requests["waits"][-1]
+        self.assertEqual((waits["code"], waits["exit_code"], waits["retryable"]), ("timeout", 124, True))
+        self.assertIn("timeout", requests["bad"][-1]["message"])
+        self.assertEqual((end["requests"], end["failed"]), (5, 4))
+
+    def test_a_full_context_may_forget_its_older_half(self):
+        flags = ("-c", 40, "-n", 120, "--overflow", "shift", "--keep", 4)
+        prompts = ["Once upon a time", "Tim and Lily", "The big dog"]
+        requests, _ = self.work(lines(*({"id": f"r{i}", "prompt": p} for i, p in enumerate(prompts))), *flags,
+                                "--parallel", 2)
+        for i, prompt in enumerate(prompts):
+            expected = self.story("-p", prompt, *flags, "--no-newline")
+            self.assertEqual(requests[f"r{i}"][-1]["text"], expected.out.decode())
+            self.assertEqual(requests[f"r{i}"][-1]["usage"]["completion_tokens"], 120)
+
+    def test_every_request_has_an_end_even_if_a_step_takes_too_long(self):
+        long = "Once upon a time there was a little girl. " * 5000
+        listed = [{"id": "a", "prompt": long}, {"id": "b", "prompt": long}, {"id": "c", "prompt": "Tim"}]
+        requests, end = self.work(lines(*listed), "-c", 65536, "-b", 65536, "--parallel", 2, "-t", 1, "--timeout", 4,
+                                  code=124)
+        self.assertIn("a", requests)  # the lines of the others may not have been read
+        for own in requests.values():
+            self.assertEqual(own[-1]["code"], "timeout")
+        self.assertEqual((end["requests"], end["failed"]), (len(requests), len(requests)))
+
+    def test_a_worker_that_cannot_begin_says_so_in_an_event(self):
+        result = cli.carat("run", "/nowhere.gguf", "--input-format", "jsonl", "-o", "ndjson", stdin=b"")
+        self.assertEqual(result.code, 3)
+        (error,) = events.parse(result.out)
+        self.assertEqual((error["type"], error["id"], error["code"]), ("error", None, "bad_model"))
+
     def test_malformed_lines_are_told_apart_and_the_rest_goes_on(self):
         bad = [b"{", b"[]", b"null", b'{"id": "x"}', b'{"id": {}, "prompt": "x"}', b'{"prompt": 3}', b"\xff\xfe",
                b'{"prompt": "a", "messages": []}', b'{"prompt": "\\u0000"}', b'{"prompt": "x", "options": {"temp": "hot"}}',

@@ -223,6 +223,28 @@ TEST_CASE("schema: strings, values and alternatives", "[constraint]") {
       });
 }
 
+TEST_CASE("schema: of the values listed, those stay that all other keywords allow", "[constraint]") {
+  check(json_schema_constraint,
+        {
+            {R"({"enum":[1,5,9.5,"a"],"minimum":2,"exclusiveMaximum":9.5})", {"5", R"("a")"}, {"1", "9.5"}},
+            {R"({"enum":["a","bcd","éé",null],"minLength":2,"maxLength":2})",
+             {R"("éé")", "null"},
+             {R"("a")", R"("bcd")"}},
+            {R"({"enum":["ab1","ab","1"],"pattern":"^[a-z]+[0-9]$"})", {R"("ab1")"}, {R"("ab")", R"("1")"}},
+            {R"({"enum":["2024-01-31","2024-13-31","x"],"format":"date","pattern":"31"})",
+             {R"("2024-01-31")"},
+             {R"("2024-13-31")", R"("x")"}},
+            {R"({"enum":[[],[1],"a"],"minItems":1})", {"[1]", R"("a")"}, {"[]"}},
+            {R"({"const":"a\"b","pattern":"\""})", {R"("a\"b")"}, {R"("a")"}},
+            {R"({"minLength":2,"anyOf":[{"enum":["a","bc"]},{"type":"integer"}]})", {R"("bc")", "7"}, {R"("a")"}},
+        });
+  check_refused(json_schema_constraint, {
+                                            {R"({"enum":["a","b"],"minLength":2})", "no value"},
+                                            {R"({"enum":[[1],2],"items":{"type":"string"}})", "/items: beside a list"},
+                                            {R"({"enum":["a"],"pattern":"("})", "/pattern"},
+                                        });
+}
+
 TEST_CASE("schema: what is not supported is refused by name and place", "[constraint]") {
   check_refused(
       json_schema_constraint,

@@ -12,6 +12,7 @@
 #include "tokenizer/constraint/json_grammar.h"
 #include "tokenizer/constraint/number_range.h"
 #include "tokenizer/constraint/schema_document.h"
+#include "tokenizer/constraint/schema_values.h"
 
 namespace carat {
 namespace {
@@ -169,10 +170,6 @@ class SchemaGrammar {
   // --- values
 
   ExpressionId add_values(const SchemaJson& schema, const std::string& at) {
-    for (const auto& [key, value] : schema.items()) {
-      const bool fits = key == "enum" || key == "const" || key == "type" || is_annotation(key);
-      if (!fits) refuse_schema(at, "'" + key + "' beside 'enum' or 'const' is not supported");
-    }
     SchemaJson values = SchemaJson::array();
     if (schema.contains("enum")) {
       if (!schema["enum"].is_array()) refuse_schema(below(at, "enum"), "must be a list");
@@ -185,7 +182,7 @@ class SchemaGrammar {
     }
     const std::set<std::string> types = schema.contains("type") ? types_of(schema, at) : std::set<std::string>();
     std::vector<ExpressionId> ways;
-    for (const SchemaJson& value : values) {
+    for (const SchemaJson& value : valid_values({values.begin(), values.end()}, schema, at)) {
       const bool fits = types.empty() || types.contains(type_name(value)) ||
                         (type_name(value) == "integer" && types.contains("number"));
       if (fits) ways.push_back(add_literal(value));

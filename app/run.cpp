@@ -2,6 +2,7 @@
 #include "app/failure.h"
 #include "app/interrupt.h"
 #include "app/log.h"
+#include "app/memory_need.h"
 #include "app/messages.h"
 #include "app/query.h"
 #include "app/reply.h"
@@ -54,7 +55,9 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   const Asker asker(o, model, backend.threads, load_ms);
   PreparedQuery prepared = asker.prepare(query);
   const std::size_t most = prepared.prompt.size() + prepared.reply.max_tokens;
-  Session session(model.model, {std::min(asker.context(), most), o.context.batch, o.context.cache});
+  const SessionOptions room{std::min(asker.context(), most), o.context.batch, o.context.cache};
+  check_memory(model.files.file, model.model.config, room);
+  Session session(model.model, room);
   Sampler sampler(prepared.sampling, model.model.config.vocabulary);
   std::optional<Lookup> lookup = o.lookup.make(session.context(), o.overflow == "shift");
   prepared.reply.lookup = lookup ? &*lookup : nullptr;

@@ -12,6 +12,7 @@
 #include "app/flags.h"
 #include "app/history.h"
 #include "app/log.h"
+#include "app/memory_need.h"
 #include "app/messages.h"
 #include "app/model_facts.h"
 #include "app/nearest.h"
@@ -40,6 +41,7 @@ ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& 
                                          const SamplingOptions& sampling, std::size_t context) {
   ConversationOptions options;
   options.session = {context, o.context.batch, o.context.cache};
+  check_memory(model.files.file, model.model.config, options.session);
   options.lookup = o.lookup;
   options.sampling = sampling;
   options.overflow = o.overflow;

@@ -8,6 +8,7 @@
 #include "app/flags.h"
 #include "app/ids.h"
 #include "app/interrupt.h"
+#include "app/memory_need.h"
 #include "app/open_model.h"
 #include "app/options.h"
 #include "app/output.h"
@@ -39,7 +40,9 @@ int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt)
   const std::size_t context = std::min(o.context.positions(model.model.config), all);
   if (context < 2) throw BadUsage(source_name(o.text_file) + ": too few tokens to foresee any");
 
-  Session session(model.model, {context, o.context.batch, o.context.cache});
+  const SessionOptions room{context, o.context.batch, o.context.cache};
+  check_memory(model.files.file, model.model.config, room);
+  Session session(model.model, room);
   const Interrupt::Watch watch(interrupt);
   const CrossEntropy result = cross_entropy(session, ids, first, watch.token());
   if (result.stopped) return exit_code(watch);
@@ -63,7 +66,9 @@ int write_logits(const EvalOptions& o, const std::string& path, Interrupt& inter
                         std::to_string(context));
   }
 
-  Session session(model, {ids.size(), o.context.batch, o.context.cache});
+  const SessionOptions room{ids.size(), o.context.batch, o.context.cache};
+  check_memory(file, model.config, room);
+  Session session(model, room);
   const Interrupt::Watch watch(interrupt);
   OutputFile out(o.logits_out);
   const std::size_t skip = ids.size() - std::min(ids.size(), o.last.value_or(ids.size()));

@@ -7,6 +7,8 @@
 #include "app/commands.h"
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/machine.h"
+#include "app/memory_need.h"
 #include "app/open_model.h"
 #include "app/options.h"
 #include "app/output.h"
@@ -21,7 +23,8 @@ using Facts = nlohmann::ordered_json;
 
 struct InfoOptions {
   ModelFlags model;
-  bool json = false, tensors = false, metadata = false, chat_template = false;
+  bool json = false, tensors = false, metadata = false, chat_template = false, memory = false;
+  ContextFlags context;  // of --memory
 };
 
 std::string basis_name(ChatFrame::Choice::Basis basis) {
@@ -86,6 +89,23 @@ Facts network_facts(const ModelFile& file) {
           {"logit_cap", config.logit_cap}};
 }
 
+// What a session takes, when its context is full, and what this machine has left.
+Facts memory_facts(const ModelFile& file, const ContextFlags& flags) {
+  ModelConfig config = read_config(file);
+  config.vocabulary = as_matrix(file.need("token_embd.weight")).rows;
+  const SessionOptions session{flags.positions(config), flags.batch, flags.cache};
+  const MemoryNeed need = memory_need(file, config, session);
+  const std::uint64_t available = available_memory();
+  return {{"context", session.context},
+          {"weights_bytes", need.weights},
+          {"cache_bytes", need.cache},
+          {"activations_bytes", need.scratch},
+          {"total_bytes", need.total()},
+          {"available_bytes", available},
+          {"fits", need.total() <= available},
+          {"longest_context", std::min(longest_context(file, config, session, 1, available), config.context)}};
+}
+
 Facts tokenizer_facts(const ModelFile& file, const Tokenizer& tokenizer, const ChatFrame::Choice& choice) {
   Facts stops = Facts::array();
   for (const TokenId id : choice.frame.stops(tokenizer))
@@ -140,16 +160,6 @@ std::string printable(const std::string& text) {
   return quoted.size() == text.size() + 2 ? text : quoted;
 }
 
-std::string size_name(std::uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double size = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; size >= 1024 && unit + 1 < std::size(kUnits); ++unit) size /= 1024;
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f %s", unit == 0 ? 0 : 1, size, kUnits[unit]);
-  return text;
-}
-
 // A value in one line: "48", "base 10000, factor 1; base 1e6, factor 8".
 std::string value_text(const std::string& key, const Facts& value) {
   if (value.is_string()) return value == "" ? "none" : printable(value.get<std::string>());
@@ -158,7 +168,8 @@ std::string value_text(const std::string& key, const Facts& value) {
     std::snprintf(text, sizeof text, "%g", value.get<double>());
     return text;
   }
-  if (key == "bytes") return value.dump() + " (" + size_name(value.get<std::uint64_t>()) + ")";
+  if (key == "bytes" || key.ends_with("_bytes"))
+    return value.dump() + " (" + size_name(value.get<std::uint64_t>()) + ")";
   std::string text;
   if (value.is_array()) {
     for (const Facts& item : value) text += (text.empty() ? "" : item.is_object() ? "; " : ", ") + value_text("", item);
@@ -221,6 +232,7 @@ int show_info(const InfoOptions& o, Call& call) {
   if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
   const ModelFiles files = open_files(path, o.model.tokenizer);
   const ModelFile& file = files.file;
+  if (o.memory && file.tensors().empty()) throw BadUsage("--memory: there are no tensors in " + path);
   if (o.chat_template && !o.json) {
     print(template_text(chat_template(file)));
     return kExitDone;
@@ -230,6 +242,7 @@ int show_info(const InfoOptions& o, Call& call) {
   if (o.metadata) report.add("metadata", metadata_facts(file.metadata()));
   if (o.tensors) report.add("tensors", tensor_facts(file));
   if (!file.tensors().empty()) report.add("network", network_facts(file));
+  if (o.memory) report.add("memory", memory_facts(file, o.context));
   if (has_tokenizer(files)) {
     const auto tokenizer = open_tokenizer(files);
     const auto choice = choose_frame(file, *tokenizer);
@@ -249,6 +262,8 @@ Command add_info(CLI::App& app) {
   add_switch(app, "--json", o->json, "as JSON");
   add_switch(app, "--tensors", o->tensors, "list the tensors, too");
   add_switch(app, "--metadata", o->metadata, "list the metadata, too");
+  add_switch(app, "--memory", o->memory, "say what it takes of memory with the context of -c, and what there is");
+  o->context.add_to(app);
   add_switch(app, "--template", o->chat_template, "print the chat template alone (with --json: too)");
   return [o](Call& call) { return show_info(*o, call); };
 }

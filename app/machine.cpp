@@ -32,10 +32,22 @@ std::optional<std::uint64_t> read_number(const fs::path& path) {
   return std::ifstream(path) >> value ? std::optional(value) : std::nullopt;  // "max": no limit
 }
 
+// Bytes of files that a group keeps in memory as long as nobody needs it for something else.
+std::uint64_t reclaimable(const fs::path& group) {
+  std::uint64_t bytes = 0;
+  std::ifstream in(group / "memory.stat");
+  std::string key;
+  for (std::uint64_t value = 0; in >> key >> value;)
+    if (key == "inactive_file" || key == "active_file") bytes += value;
+  return bytes;
+}
+
 // What one group, whose files have these names, has left.
 std::uint64_t left_in(const fs::path& group, const char* limit_name, const char* used_name) {
   const auto limit = read_number(group / limit_name), used = read_number(group / used_name);
-  return limit && used ? *limit - std::min(*limit, *used) : kNoLimit;
+  if (!limit || !used) return kNoLimit;
+  const std::uint64_t bound = *used - std::min(*used, reclaimable(group));
+  return *limit - std::min(*limit, bound);
 }
 
 }  // namespace

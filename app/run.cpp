@@ -6,6 +6,7 @@
 #include "app/failure.h"
 #include "app/interrupt.h"
 #include "app/log.h"
+#include "app/memory_need.h"
 #include "app/messages.h"
 #include "app/query.h"
 #include "app/reply.h"
@@ -115,7 +116,9 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   PreparedQuery prepared = asker.prepare(query);
   const std::size_t most = prepared.prompt.size() + prepared.reply.max_tokens;
   const std::size_t context = transcript ? asker.context() : std::min(asker.context(), most);
-  Session session(model.model, {context, o.context.batch, o.context.cache});
+  const SessionOptions room{context, o.context.batch, o.context.cache};
+  check_memory(model.files.file, model.model.config, room);
+  Session session(model.model, room);
   std::optional<SessionKeeper> keeper;
   if (transcript) keeper.emplace(o, model, asker.frame());
   const std::size_t known = keeper ? keeper->resume(session, prepared.prompt, model.model.config.vocabulary) : 0;

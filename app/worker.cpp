@@ -10,6 +10,7 @@
 #include "app/interrupt.h"
 #include "app/job.h"
 #include "app/log.h"
+#include "app/memory_need.h"
 #include "app/worker_input.h"
 
 namespace carat {
@@ -283,6 +284,7 @@ int run_worker(const RunOptions& o, Call& call) {
   const OpenModel model = open_model(open_files(path, o.model.tokenizer), backend);
   const Asker asker(o, model, backend.threads, loading.ms());
   for (const Warning& warning : asker.warnings()) log_note(warning.message);
+  check_memory(model.files.file, model.model.config, {asker.context(), o.context.batch, o.context.cache}, o.parallel);
   return Worker(o, asker, call.interrupt).work();
 }
 

@@ -15,6 +15,12 @@ Scratch::Scratch(const ModelConfig& c, Backend& backend, std::size_t batch, std:
   backend.reserve({c.width, c.hidden, c.heads, c.head_dim});
 }
 
+std::size_t Scratch::bytes(const ModelConfig& c, std::size_t batch, std::size_t logit_rows) {
+  const std::size_t row =
+      2 * c.width + 2 * c.heads * c.head_dim + 2 * c.kv_heads * c.head_dim + c.ropes.size() * c.rope_dim;
+  return (batch * row + logit_rows * c.vocabulary) * sizeof(float);
+}
+
 namespace {
 
 // The first `rows` rows of every activation; there is room for the largest batch.

@@ -18,6 +18,9 @@ struct Scratch {
   Tensor k, v;                    // [batch, kv_heads * head_dim]
   Tensor logits;                  // [logit_rows, vocabulary]
   std::vector<Tensor> rotations;  // of each rope: [batch, rope_dim]
+
+  // Bytes of those that are not there yet.
+  static std::size_t bytes(const ModelConfig& config, std::size_t batch, std::size_t logit_rows);
 };
 
 // Runs `ids`, one for each of `rows`, through all layers: stores their keys and values, and leaves the residual stream

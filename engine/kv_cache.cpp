@@ -18,6 +18,11 @@ void check_type(DType type, std::size_t head_dim) {
                       " elements; this model's have " + std::to_string(head_dim));
 }
 
+// Positions that a layer keeps.
+std::size_t slots_of(const LayerConfig& layer, std::size_t context, std::size_t batch) {
+  return layer.window == 0 ? context : std::min(context, layer.window + batch);
+}
+
 }  // namespace
 
 KvCache::KvCache(const ModelConfig& config, Backend& backend, const CacheTypes& types, std::size_t sequences,
@@ -26,7 +31,7 @@ KvCache::KvCache(const ModelConfig& config, Backend& backend, const CacheTypes& 
   check_type(types.v, config.head_dim);
   const std::size_t cols = config.kv_heads * config.head_dim;
   for (const LayerConfig& layer : config.layers) {
-    const std::size_t slots = layer.window == 0 ? context : std::min(context, layer.window + batch);
+    const std::size_t slots = slots_of(layer, context, batch);
     layers_.push_back(
         {backend.make(types.k, sequences * slots, cols), backend.make(types.v, sequences * slots, cols), slots});
     windows_.push_back(slots == context ? 0 : layer.window);
@@ -57,6 +62,16 @@ std::size_t KvCache::bytes() const {
   std::size_t total = 0;
   for (const KvLayer& layer : layers_) total += byte_size(layer.k) + byte_size(layer.v);
   return total;
+}
+
+std::size_t KvCache::bytes(const ModelConfig& config, const CacheTypes& types, std::size_t sequences,
+                           std::size_t context, std::size_t batch) {
+  check_type(types.k, config.head_dim);
+  check_type(types.v, config.head_dim);
+  const std::size_t cols = config.kv_heads * config.head_dim;
+  std::size_t slots = 0;
+  for (const LayerConfig& layer : config.layers) slots += slots_of(layer, context, batch);
+  return sequences * slots * (row_bytes(types.k, cols) + row_bytes(types.v, cols));
 }
 
 }  // namespace carat

@@ -34,6 +34,9 @@ class KvCache {
 
   // Bytes when full.
   std::size_t bytes() const;
+  // The same of a cache that is not there yet.
+  static std::size_t bytes(const ModelConfig& config, const CacheTypes& types, std::size_t sequences,
+                           std::size_t context, std::size_t batch);
 
  private:
   std::vector<KvLayer> layers_;

@@ -15,6 +15,12 @@ constexpr std::size_t kLogitRows = kFewRows;
 
 }  // namespace
 
+SessionMemory session_memory(const ModelConfig& config, const SessionOptions& o, std::size_t sequences) {
+  const std::size_t batch = std::min(o.batch, o.context);
+  return {KvCache::bytes(config, o.cache, sequences, o.context, batch),
+          Scratch::bytes(config, batch, std::min(kLogitRows, batch))};
+}
+
 Session::Session(const Model& model, const SessionOptions& options)
     : model_(model),
       context_(options.context),

@@ -16,6 +16,14 @@ struct SessionOptions {
   CacheTypes cache{};
 };
 
+// Bytes that sessions take when their contexts are full, told before they are made. What the backend packs besides is
+// small. Throws Unsupported for a type of cache that does not fit the model.
+struct SessionMemory {
+  std::size_t cache = 0;    // keys and values
+  std::size_t scratch = 0;  // activations
+};
+SessionMemory session_memory(const ModelConfig& config, const SessionOptions& options, std::size_t sequences = 1);
+
 // Owns the position, so that nobody else counts. Not thread-safe. The model outlives it.
 class Session {
  public:

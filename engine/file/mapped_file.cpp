@@ -72,6 +72,8 @@ MappedFile MappedFile::open(const std::filesystem::path& path) {
 
   const auto size = static_cast<std::size_t>(status.st_size);
   void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number, 0);
+  if (start == MAP_FAILED && errno == ENOMEM)
+    throw NoResource(path.string() + ": no room to map " + std::to_string(size) + " bytes: " + last_error());
   if (start == MAP_FAILED) refuse(path, "cannot be mapped: " + last_error());
   MappedFile mapped;
   mapped.bytes_ = {static_cast<const std::byte*>(start), size};

@@ -16,7 +16,8 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
 
-  // Throws BadFile unless `path` is a regular file with at least one byte that may be read. Never blocks on a pipe.
+  // Throws BadFile unless `path` is a regular file with at least one byte that may be read, and NoResource where there
+  // is no room for it among the addresses. Never blocks on a pipe.
   static MappedFile open(const std::filesystem::path& path);
 
   // Starts at a page; stays where it is when the MappedFile moves.

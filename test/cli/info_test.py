@@ -51,6 +51,22 @@ class Info(cli.ModelCase):
         self.assertEqual(facts["tensors"]["token_embd.weight"], {"type": "f32", "dims": [64, 512]})
         self.assertEqual(facts["template"], "")
 
+    def test_memory_is_told_before_it_is_taken(self):
+        memory = self.facts(cli.STORIES, "--memory", "-c", "1000")["memory"]
+        per_token = 5 * 2 * 4 * 8 * 2  # layers, keys and values, heads, elements, bytes of an f16
+        self.assertEqual((memory["context"], memory["cache_bytes"]), (1000, 1000 * per_token))
+        self.assertEqual(memory["weights_bytes"], 1171200)
+        parts = sum(memory[key] for key in ("weights_bytes", "cache_bytes", "activations_bytes"))
+        self.assertEqual(memory["total_bytes"], parts)
+        self.assertTrue(memory["fits"])
+        half = self.facts(cli.STORIES, "--memory", "-c", "1000", "-ctk", "q8_0", "-ctv", "q8_0")["memory"]
+        self.assertEqual(half["cache_bytes"], 1000 * per_token * 34 // 64)
+
+    def test_memory_of_a_window_does_not_grow_with_the_context(self):
+        path = cli.MICRO / "micro-gemma3-f16.gguf"
+        short, long = (self.facts(path, "--memory", "-c", size)["memory"]["cache_bytes"] for size in ("2048", "4096"))
+        self.assertLess(long, 2 * short)
+
     def test_text_has_a_line_for_each_fact(self):
         result = cli.carat("info", cli.STORIES, "--tensors")
         self.assertEqual(result.code, 0)

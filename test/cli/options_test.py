@@ -1,4 +1,6 @@
 """Flags of every command: spellings, mistakes, help; and the exit code of each kind of failure."""
+import json
+import re
 import subprocess
 
 import carat_cli as cli
@@ -125,10 +127,15 @@ class Spellings(cli.ModelCase):
         for name in ("-sys", "--system", "--system-prompt", "--system_prompt"):
             self.assertEqual(cli.carat("run", cli.STORIES, name, "Hi", "-p", "x", "-n", 1).code, 0)
 
-    def test_what_does_not_fit_the_machine(self):
-        # 2^30 positions of the small model are a terabyte: refused, or only reserved, but never a crash.
-        result = self.story("-p", "x", "-n", "1000000000", "-c", "1000000000", "--stop", "a")
-        self.assertIn(result.code, (0, 5), result)
+    def test_what_does_not_fit_the_machine_is_refused_with_the_arithmetic(self):
+        for command in (("run", "-n", "-1", "-p", "x"), ("run", "--input-format", "jsonl", "-o", "ndjson")):
+            with self.subTest(command):
+                result = cli.carat(*command, "-m", cli.STORIES, "-c", "1000000000", "-q")
+                self.assert_fails(result, 5, "stories260K.gguf: takes ", "weights 1.1 MiB",
+                                  "a cache of 1000000000 tokens 596.0 GiB", " are left", "hint: -c ")
+        context = re.search(r"-c (\d+) fits", result.err)[1]
+        result = cli.carat("info", cli.STORIES, "--memory", "-c", context, "--json")
+        self.assertLess(json.loads(result.out)["memory"]["total_bytes"], 2**40)
 
     def test_values_that_the_model_decides(self):
         self.assert_fails(self.story("-p", "x", "-l", "512+1"), 2, "511")

@@ -281,7 +281,10 @@ int print_signature(const BenchFlags& f) {
 
 int bench(const BenchFlags& f, Call& call) {
   f.log.apply();
-  f.timeout.apply(call);
+  if (f.timeout.given()) {
+    call.interrupt.set_deadline(call.start.start() + f.timeout.timeout);
+    call.interrupt.set_grace(std::chrono::seconds(1));  // to print the repetitions that are done
+  }
   if (f.signature) return print_signature(f);
   const Plan plan = make_plan(f, call.words);
   return Bench(f, plan, call.interrupt).run();
@@ -325,7 +328,8 @@ Command add_bench(CLI::App& app) {
   add_switch(app, "--ceilings", f->ceilings, "measure what the machine could do at most (default: on)");
   add_switch(app, "--progress", f->progress, "say on standard error which test is running")->group(kMore);
   add_switch(app, "--signature", f->signature, "only print a hash of what the engine computes");
-  f->timeout.add_to(app);
+  f->timeout.add_to(app, "end by then, with the repetitions that are done: 30, 2m, 1h [CARAT_TIMEOUT]");
+  app.get_option("--timeout")->envname("CARAT_TIMEOUT");
   f->log.add_to(app);
   return [f](Call& call) { return bench(*f, call); };
 }

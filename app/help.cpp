@@ -30,6 +30,7 @@ const CommandRow* find_command(std::string_view name) {
 std::string overview() {
   std::string text =
       "carat runs language models from GGUF and .sbs files, on the CPU.\n\n"
+      "  carat run -p 'What can you do?'        the small model inside answers\n"
       "  carat run -m MODEL.gguf -p 'Why is the sky blue?'\n"
       "  carat chat -m MODEL.gguf\n\n"
       "commands:\n";

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <map>
 
+#include "app/demo.h"
+
 namespace carat {
 namespace {
 
@@ -64,7 +66,7 @@ std::vector<NamedModel> models_in(const std::string& folder) {
 }  // namespace
 
 std::vector<NamedModel> list_models() {
-  std::vector<NamedModel> all;
+  std::vector<NamedModel> all = {{std::string(kDemoName), std::string(kDemoName), demo_bytes().size()}};
   for (const std::string& folder : folders()) {
     for (NamedModel& model : models_in(folder)) all.push_back(std::move(model));
   }

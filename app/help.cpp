@@ -47,7 +47,12 @@ Command add_version(CLI::App& app) {
   add_switch(app, "--json", *json, "as JSON");
   return [json](Call&) {
     if (*json) {
-      print(json_line({{"name", "carat"}, {"version", CARAT_VERSION}, {"isas", usable_isas()}}));
+      print(json_line({{"name", "carat"},
+                       {"version", CARAT_VERSION},
+                       {"commit", CARAT_COMMIT},  // empty: not built in a repository
+                       {"compiler", CARAT_COMPILER},
+                       {"isas", usable_isas()},
+                       {"cuda", false}}));
     } else {
       print("carat " CARAT_VERSION "\n");
     }

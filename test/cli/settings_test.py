@@ -80,7 +80,11 @@ class Tables(cli.Case):
                 self.assertEqual((done.returncode, done.stderr), (0, b""))
 
     def test_version_and_devices_as_json(self):
-        self.assertEqual(json.loads(cli.carat("version", "--json").out)["name"], "carat")
+        version = json.loads(cli.carat("version", "--json").out)
+        self.assertEqual((version["name"], version["cuda"]), ("carat", False))
+        self.assertRegex(version["commit"], "^([0-9a-f]{7,40})?$")
+        self.assertRegex(version["compiler"], r"^(GNU|Clang) \d+\.")
+        self.assertIn("reference", version["isas"])
         device = json.loads(cli.carat("devices", "--json").out)[0]
         self.assertEqual(device["device"], "cpu")
         self.assertIn("reference", device["isas"])

@@ -10,6 +10,7 @@
 #include "app/failure.h"
 #include "app/machine.h"
 #include "app/nearest.h"
+#include "app/open_model.h"
 #include "convert/policy.h"
 #include "engine/error.h"
 
@@ -120,7 +121,7 @@ void check_fits(const Preset& preset, const std::string& type, std::uint64_t byt
 
 BenchModel open_bench_model(const std::string& path) {
   const auto start = Clock::now();
-  ModelFile file = open_model_file(path);
+  ModelFile file = open_file(path);
   const double open_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   std::string type = quantisation(file);
   BenchModel model = describe(std::nullopt, std::move(file), path, std::move(type));

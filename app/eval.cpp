@@ -56,7 +56,7 @@ int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt)
 // The logits of ids as they are, float32 [positions, vocabulary], to a file.
 int write_logits(const EvalOptions& o, const std::string& path, Interrupt& interrupt) {
   const std::string text = read_text(o.ids_file);
-  const ModelFile file = open_model_file(path);
+  const ModelFile file = open_file(path);
   const Model model = load_model(file, make_cpu_backend(o.backend.options()));
   const std::vector<TokenId> ids = parse_ids(text, source_name(o.ids_file), model.config.vocabulary);
   if (ids.empty()) throw BadUsage(source_name(o.ids_file) + ": no ids");

@@ -30,6 +30,7 @@ const CommandRow* find_command(std::string_view name) {
 std::string overview() {
   std::string text =
       "carat runs language models from GGUF and .sbs files, on the CPU.\n\n"
+      "  carat run -p 'What can you do?'        the small model inside answers\n"
       "  carat run -m MODEL.gguf -p 'Why is the sky blue?'\n"
       "  carat chat -m MODEL.gguf\n\n"
       "commands:\n";
@@ -46,7 +47,12 @@ Command add_version(CLI::App& app) {
   add_switch(app, "--json", *json, "as JSON");
   return [json](Call&) {
     if (*json) {
-      print(json_line({{"name", "carat"}, {"version", CARAT_VERSION}, {"isas", usable_isas()}}));
+      print(json_line({{"name", "carat"},
+                       {"version", CARAT_VERSION},
+                       {"commit", CARAT_COMMIT},  // empty: not built in a repository
+                       {"compiler", CARAT_COMPILER},
+                       {"isas", usable_isas()},
+                       {"cuda", false}}));
     } else {
       print("carat " CARAT_VERSION "\n");
     }

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "app/commands.h"
+#include "app/demo.h"
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/json_event.h"
@@ -38,9 +39,9 @@ int list(const ListOptions& o, Call& call) {
     }
     char size[32];
     std::snprintf(size, sizeof size, "%10.1f MiB  ", static_cast<double>(model.bytes) / (1 << 20));
-    text += size + model.name + "  " + model.path + "\n";
+    text += size + model.name + "  " + (model.path == kDemoName ? "built in" : model.path) + "\n";
   }
-  if (models.empty() && !o.json && !o.names) text = "no models; CARAT_MODELS names the folders to look in\n";
+  if (models.size() == 1 && !o.json && !o.names) text += "no other models; CARAT_MODELS names the folders to look in\n";
   print(o.json ? json_line(json) : text);
   return kExitDone;
 }

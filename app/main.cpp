@@ -33,7 +33,7 @@ constexpr CommandRow kCommands[] = {
     {"compress-weights", "IN OUT", "convert a model, or make it smaller", add_compress_weights},
     {"migrate-weights", "--weights FILE --output-weights FILE", "bring an old .sbs file up to date",
      add_migrate_weights},
-    {"list", "", "list the models in the folders of CARAT_MODELS", add_list},
+    {"list", "", "list the models: the one inside, and those in the folders of CARAT_MODELS", add_list},
     {"devices", "", "show what there is to run on", add_devices},
     {"completion", "bash|zsh|fish", "print a script that completes commands and flags", add_completion},
     {"version", "", "print the version", add_version},

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 
+#include "app/demo.h"
 #include "app/environment.h"
 
 namespace carat {
@@ -64,7 +65,7 @@ std::vector<NamedModel> models_in(const std::string& folder) {
 }  // namespace
 
 std::vector<NamedModel> list_models() {
-  std::vector<NamedModel> all;
+  std::vector<NamedModel> all = {{std::string(kDemoName), std::string(kDemoName), demo_bytes().size()}};
   for (const std::string& folder : folders()) {
     for (NamedModel& model : models_in(folder)) all.push_back(std::move(model));
   }

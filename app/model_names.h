@@ -1,4 +1,4 @@
-// Models by name: what lies in the folders of CARAT_MODELS.
+// Models by name: the one inside, and what lies in the folders of CARAT_MODELS.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,7 +13,8 @@ struct NamedModel {
   std::uint64_t bytes = 0;  // of all parts
 };
 
-// In the order of the folders, in each by name. Of a model in several parts, the first stands for all.
+// The one inside first, then in the order of the folders, in each by name. Of a model in several parts, the first
+// stands for all.
 std::vector<NamedModel> list_models();
 
 // The path of a model's name, with or without the ending. Empty: none is called that.

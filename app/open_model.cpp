@@ -4,8 +4,10 @@
 #include <utility>
 #include <variant>
 
+#include "app/demo.h"
 #include "app/log.h"
 #include "engine/error.h"
+#include "engine/file/gguf.h"
 #include "engine/file/quote.h"
 #include "engine/file/sbs.h"
 
@@ -119,8 +121,12 @@ Vocabulary read_vocabulary(const ModelFiles& files) {
 
 }  // namespace
 
+ModelFile open_file(const std::string& path) {
+  return path == kDemoName ? parse_gguf(demo_bytes(), path) : open_model_file(path);
+}
+
 ModelFiles open_files(const std::string& path, const std::string& tokenizer_path) {
-  ModelFile file = open_model_file(path);
+  ModelFile file = open_file(path);
   return {std::move(file), tokenizer_path.empty() ? MappedFile() : MappedFile::open(tokenizer_path)};
 }
 

@@ -16,6 +16,9 @@ struct ModelFiles {
   MappedFile tokenizer;  // a SentencePiece model, or nothing
 };
 
+// The file at `path`, or the model inside the program if that is its name. Throws BadFile and Unsupported.
+ModelFile open_file(const std::string& path);
+
 // `tokenizer_path` may be empty. Throws BadFile and Unsupported.
 ModelFiles open_files(const std::string& path, const std::string& tokenizer_path);
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
 #include <limits>
 
+#include "app/demo.h"
 #include "app/duration.h"
 #include "app/environment.h"
 #include "app/failure.h"
@@ -61,15 +63,24 @@ std::string named_path(const std::string& given) {
                  near.empty() ? "the first argument is the model; a prompt goes behind -p" : near);
 }
 
+void note_demo() {
+  char text[160];
+  std::snprintf(
+      text, sizeof text,
+      "no model is named: the built-in %s of %.1f MiB, which knows little but carat; -m FILE names a real one",
+      std::string(kDemoName).c_str(), static_cast<double>(demo_bytes().size()) / (1 << 20));
+  log_note(text);
+}
+
 bool names_model(const std::string& word) {
   // A missing model is for the loader to report.
-  return std::filesystem::exists(word) || word.ends_with(".gguf") || word.ends_with(".sbs");
+  return word == kDemoName || std::filesystem::exists(word) || word.ends_with(".gguf") || word.ends_with(".sbs");
 }
 
 }  // namespace
 
 void ModelFlags::add_to(CLI::App& app) {
-  add_text(app, "-m,--model,--weights", path, "FILE", "the model, a GGUF or .sbs file [CARAT_MODEL]");
+  add_text(app, "-m,--model,--weights", path, "FILE", "the model, a GGUF or .sbs file (default: demo) [CARAT_MODEL]");
   add_text(app, "--default-model", fallback, "FILE", "what 'model' in the settings comes to")->group(kHidden);
   add_text(app, "--tokenizer", tokenizer, "FILE", "the SentencePiece model of an .sbs file that has none inside")
       ->group(kMore);
@@ -87,8 +98,9 @@ std::string ModelFlags::take_path(std::vector<std::string>& words) const {
     words.erase(words.begin());
     return found;
   }
-  if (standing.empty()) throw BadUsage("no model", "name a model file with -m, or set CARAT_MODEL");
-  return named_path(standing);
+  if (!standing.empty()) return named_path(standing);
+  note_demo();
+  return std::string(kDemoName);
 }
 
 void BackendFlags::add_to(CLI::App& app) {

@@ -23,7 +23,7 @@ struct ModelFlags {
   void add_to(CLI::App&);
 
   // The path of the model: the flag's, else the first of `words`, which is taken away, else CARAT_MODEL's, else that of
-  // the settings. Each may be a name in the folders of CARAT_MODELS.
+  // the settings, else the model inside, which is noted. Each may be a name that 'carat list' shows.
   std::string take_path(std::vector<std::string>& words) const;
 };
 

@@ -141,6 +141,23 @@ void set_of_family(const JsonKeys& config, Keys& keys, const FolderConfig& found
   if (found.architecture == "gemma3" && pattern != 6) keys.count("attention.sliding_window_pattern", pattern);
 }
 
+// How its makers sample the model, which carat does then, too (general.sampling.*, as llama.cpp has it).
+void set_sampling(const std::filesystem::path& file, GgufWriter& writer) {
+  if (!std::filesystem::exists(file)) return;
+  const std::string path = file.string();
+  const Json json = read_json(file);
+  const JsonKeys config(json, path);
+  const auto real = [&](const char* theirs, const std::string& ours) {
+    if (config.has(theirs)) writer.set("general.sampling." + ours, static_cast<float>(config.real(theirs)));
+  };
+  real("temperature", "temp");
+  real("top_p", "top_p");
+  real("min_p", "min_p");
+  real("repetition_penalty", "penalty_repeat");
+  const double top_k = config.real_or("top_k", -1);
+  if (top_k >= 0 && top_k < 1e6) writer.set("general.sampling.top_k", static_cast<std::int32_t>(top_k));
+}
+
 }  // namespace
 
 FolderConfig read_folder_config(const std::filesystem::path& folder, GgufWriter& writer) {
@@ -162,6 +179,7 @@ FolderConfig read_folder_config(const std::filesystem::path& folder, GgufWriter&
   set_common(config, family, keys, found);
   set_rope(config, path, family, keys, found);
   set_of_family(config, keys, found);
+  set_sampling(folder / "generation_config.json", writer);
   return found;
 }
 

@@ -12,7 +12,8 @@ fail() { say "$*"; exit 1; }
 # The one list of Debian packages: to build, and what the tests and scripts/check need besides.
 packages_build=(g++ cmake ninja-build pkg-config libcli11-dev libsentencepiece-dev libxsimd-dev nlohmann-json3-dev
                 libspdlog-dev catch2 libpcre2-dev libedit-dev)
-packages_test=(python3 python3-pexpect python3-numpy python3-jsonschema python3-pyte)
+packages_test=(python3 jq dpkg-dev file python3-pexpect python3-numpy python3-jsonschema python3-pyte)
+packages_package=(dpkg-dev file gzip)
 packages_check=(clang clang-format)
 packages_fuzz=(clang libclang-rt-dev)
 

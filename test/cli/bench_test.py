@@ -223,7 +223,6 @@ class Mistakes(cli.Case):
         self.assert_fails(cli.carat("bench", "-m", __file__, "-ngl", 99), 5, "-ngl 99")
 
     def test_models_that_cannot_be_opened(self):
-        self.assert_fails(cli.carat("bench"), 2, "CARAT_MODEL")
         self.assert_fails(cli.carat("bench", "-m", "/nowhere"), 3, "/nowhere")
         self.assert_fails(cli.carat("bench", "-m", __file__), 3, "bench_test.py")
         if cli.FIXTURES.is_dir():

@@ -105,7 +105,7 @@ class Failures(cli.ModelCase):
         cases = (
             ("bad_model", "load", 3, ("-m", "/nowhere.gguf", "-p", "x")),
             ("bad_model", "load", 3, ("-m", __file__, "-p", "x")),
-            ("bad_usage", "usage", 2, ("-p", "x")),
+            ("bad_usage", "usage", 2, ("nosuch", "-p", "x")),
             ("bad_usage", "input", 2, ("-m", cli.STORIES)),
             ("bad_usage", "load", 2, ("-m", cli.STORIES, "-p", "x", "--isa", "abacus")),
             ("bad_usage", "tokenize", 2, ("-m", cli.STORIES, "-p", "x", "--template", "foo")),

@@ -40,10 +40,6 @@ class Mistakes(cli.Case):
                 arguments = [flag] if value is None else [flag, value]
                 self.assert_fails(cli.carat("run", "-p", "x", *arguments), 2)
 
-    def test_no_model(self):
-        for command in ("run", "info", "tokenize", "eval"):
-            self.assert_fails(cli.carat(command, *(["-p", "x"] if command == "run" else [])), 2, "CARAT_MODEL")
-
     def test_an_instruction_set_that_this_machine_lacks(self):
         self.assert_fails(cli.carat("run", "-m", __file__, "-p", "x", "--isa", "abacus"), 2, "'abacus'", "reference")
 

@@ -80,7 +80,11 @@ class Tables(cli.Case):
                 self.assertEqual((done.returncode, done.stderr), (0, b""))
 
     def test_version_and_devices_as_json(self):
-        self.assertEqual(json.loads(cli.carat("version", "--json").out)["name"], "carat")
+        version = json.loads(cli.carat("version", "--json").out)
+        self.assertEqual((version["name"], version["cuda"]), ("carat", False))
+        self.assertRegex(version["commit"], "^([0-9a-f]{7,40})?$")
+        self.assertRegex(version["compiler"], r"^(GNU|Clang) \d+\.")
+        self.assertIn("reference", version["isas"])
         device = json.loads(cli.carat("devices", "--json").out)[0]
         self.assertEqual(device["device"], "cpu")
         self.assertIn("reference", device["isas"])
@@ -100,12 +104,12 @@ class Names(cli.ModelCase):
         self.env = cli.environment(CARAT_MODELS=f"{root}/a:{root}/nowhere:{root}/b")
 
     def test_they_are_listed(self):
-        self.assertEqual(cli.carat("list", "--names", env=self.env).out, b"stories\nllama\n")
+        self.assertEqual(cli.carat("list", "--names", env=self.env).out, b"demo\nstories\nllama\n")
         listed = json.loads(cli.carat("list", "--json", env=self.env).out)
-        self.assertEqual([model["name"] for model in listed], ["stories", "llama"])
-        self.assertEqual(listed[0]["bytes"], cli.STORIES.stat().st_size)
+        self.assertEqual([model["name"] for model in listed], ["demo", "stories", "llama"])
+        self.assertEqual(listed[1]["bytes"], cli.STORIES.stat().st_size)
         self.assertIn(b"stories.gguf", cli.carat("list", env=self.env).out)
-        self.assertEqual(cli.carat("list", "--names").out, b"")
+        self.assertEqual(cli.carat("list", "--names").out, b"demo\n")
 
     def test_they_stand_for_paths(self):
         expected = cli.carat("run", cli.STORIES, "-p", "Tim", "-n", 5, "-s", 1).out

@@ -127,6 +127,23 @@ TEST_CASE("hugging face: Gemma's norms gain their 1, other tensors stay", "[hugg
   CHECK((source.find("blk.0.post_ffw_norm.weight") != nullptr) == (type != "gemma"));
 }
 
+TEST_CASE("hugging face: how a model is sampled goes along", "[hugging_face]") {
+  const TempDir folder;
+  write_small_model(folder, small_config("gemma3_text"));
+  CHECK_FALSE(open_source(folder.path()).metadata().has("general.sampling.temp"));
+  test::write_file(folder / "generation_config.json",
+                   R"({"temperature": 0, "top_k": 20, "top_p": 0.5, "repetition_penalty": 1.25, "do_sample": true})");
+  const ModelSource source = open_source(folder.path());
+  CHECK(source.metadata().real_or("general.sampling.temp", 9, 0, 9) == 0);
+  CHECK(source.metadata().count_or("general.sampling.top_k", 9, 0, 99) == 20);
+  CHECK(source.metadata().real_or("general.sampling.top_p", 9, 0, 9) == 0.5);
+  CHECK(source.metadata().real_or("general.sampling.penalty_repeat", 9, 0, 9) == 1.25);
+  CHECK_FALSE(source.metadata().has("general.sampling.min_p"));
+  test::write_file(folder / "generation_config.json", R"({"temperature": "hot"})");
+  CHECK_THROWS_WITH(open_source(folder.path()),
+                    Contains("generation_config.json: temperature: is not a finite number"));
+}
+
 TEST_CASE("hugging face: other families' norms stay, and their rows too", "[hugging_face]") {
   const std::string type = GENERATE("qwen2", "qwen3");
   const TempDir folder;

@@ -1,0 +1,38 @@
+# What `cmake --install` puts where, and the Debian package (scripts/package). The manual page and the completions are
+# carat's own words: it is asked for them when it is installed.
+include(GNUInstallDirs)
+install(TARGETS carat)
+install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
+
+set(written ${PROJECT_BINARY_DIR}/packaging)
+install(CODE "set(carat $<TARGET_FILE:carat>)\nset(written ${written})")
+install(CODE [[
+  file(MAKE_DIRECTORY ${written})
+  function(ask name)
+    execute_process(COMMAND ${carat} ${ARGN} OUTPUT_FILE ${written}/${name} COMMAND_ERROR_IS_FATAL ANY)
+  endfunction()
+  ask(carat.1 help --man)
+  ask(carat.bash completion bash)
+  ask(_carat completion zsh)
+  ask(carat.fish completion fish)
+  # -n: the same bytes each time
+  execute_process(COMMAND gzip -9nf ${written}/carat.1 COMMAND_ERROR_IS_FATAL ANY)
+]])
+install(FILES ${written}/carat.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${written}/carat.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME carat)
+install(FILES ${written}/_carat DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+install(FILES ${written}/carat.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME carat)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "runs open language models on the CPU")
+set(CPACK_PACKAGE_DESCRIPTION "One program for Gemma, Llama and Qwen models in GGUF and .sbs files, with a very small \
+model inside that answers questions about it.")
+set(CPACK_PACKAGE_CONTACT "carat <carat@localhost>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)  # the packages of the libraries it is linked with, in their versions
+include(CPack)

@@ -143,11 +143,13 @@ void CpuBackend::grow_for_rows(std::size_t cols) {
   scratch_.sum.grow(kFewRows * groups);
   scratch_.half_sum.grow(kFewRows * groups * 2);
   if (table_.bring_together == nullptr) return;
-  scratch_.together.grow(kFewTokens * (cols / 2 + 4 * groups));
-  scratch_.together_view.q = reinterpret_cast<std::int16_t*>(scratch_.together.data());
+  scratch_.together.grow(kFewTokens * (cols / 2 + 6 * groups));
+  scratch_.together_view.bytes = reinterpret_cast<std::int8_t*>(scratch_.together.data());
   scratch_.together_view.scale = scratch_.together.data() + kFewTokens * cols / 2;
   scratch_.together_view.sum = scratch_.together_view.scale + kFewTokens * groups;
   scratch_.together_view.half_sum = scratch_.together_view.sum + kFewTokens * groups;
+  scratch_.together_view.high_sum =
+      reinterpret_cast<std::int32_t*>(scratch_.together_view.half_sum + 2 * kFewTokens * groups);
 }
 
 CpuBackend::FewTokens CpuBackend::quantise(const Tensor& x, std::size_t first, std::size_t count, bool quantised) {

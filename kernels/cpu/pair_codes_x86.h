@@ -250,7 +250,7 @@ template <class Isa, std::size_t units, class Block>
 }
 
 // The same with what the offset of all codes makes, and with the factors of codes left too large.
-template <class Isa, std::size_t units, class Block>
+template <class Isa, std::size_t units, class Block, class Codes = PairReader<Isa, Block>>
 [[gnu::always_inline]] inline StepScales<Isa> step_scales(const Block* w) noexcept {
   using Read = Reader<Isa, Block>;
   struct Factors {
@@ -258,12 +258,12 @@ template <class Isa, std::size_t units, class Block>
   };
   static constexpr Factors factors = [] {
     Factors out{};
-    for (std::size_t i = 0; i < 16; ++i) out.of[i] = PairReader<Isa, Block>::factor(i * Read::kScaleElements / 32);
+    for (std::size_t i = 0; i < 16; ++i) out.of[i] = Codes::factor(i * Read::kScaleElements / 32);
     return out;
   }();
   StepScales<Isa> out = read_step_scales<Isa, units>(w);
   if constexpr (HasOffset<Read>) out.minima = _mm512_mul_ps(out.scales, _mm512_set1_ps(-Read::kOffset));
-  if constexpr (PairReader<Isa, Block>::factor(1) != 1 || PairReader<Isa, Block>::factor(2) != 1)
+  if constexpr (Codes::factor(1) != 1 || Codes::factor(2) != 1)
     out.scales = _mm512_mul_ps(out.scales, _mm512_loadu_ps(factors.of));
   return out;
 }

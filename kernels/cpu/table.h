@@ -37,13 +37,14 @@ inline constexpr std::size_t kFewTokens = 16;  // of few_rows, at most
 
 // The quantised parts of a few tokens side by side, those that are missing as zeros.
 struct Together {
-  std::int16_t* q = nullptr;  // [cols / 2, kFewTokens, 2]: two neighbouring codes of each token
-  float* scale = nullptr;     // [cols / 32, kFewTokens]
-  float* sum = nullptr;       // [cols / 32, kFewTokens]
-  float* half_sum = nullptr;  // [cols / 16, kFewTokens]
+  std::int8_t* bytes = nullptr;  // [cols / 4, 2, kFewTokens, 4]: four neighbouring codes of each, high bytes and low
+  float* scale = nullptr;        // [cols / 32, kFewTokens]
+  float* sum = nullptr;          // [cols / 32, kFewTokens]
+  float* half_sum = nullptr;     // [cols / 16, kFewTokens]
+  std::int32_t* high_sum = nullptr;  // [cols / 16, kFewTokens], of high bytes
 };
 // From how many on it pays to have them so: fewer are faster one by one, with the weights in the first-level cache.
-inline constexpr std::size_t kLeastTogether = 8;
+inline constexpr std::size_t kLeastTogether = 7;
 
 // Weights times many tokens goes by panels: a slab of rows is unpacked once, to integers or to f32, a slice of the
 // depth at a time, and multiplied with all tokens. The slab and the slice fit the second-level cache together.

@@ -57,19 +57,21 @@ QuantisedRow quantise(const Table& table, const std::vector<float>& x) {
 
 // A few tokens side by side.
 struct QuantisedRows {
-  std::vector<std::int16_t> q;
+  std::vector<std::int8_t> bytes;
   std::vector<float> scale, sum, half_sum;
+  std::vector<std::int32_t> high_sum;
   cpu::Together view;
 };
 
 QuantisedRows bring_together(const Table& table, const std::vector<cpu::Activation>& x, std::size_t cols) {
   const std::size_t groups = cols / cpu::kGroup, n = cpu::kFewTokens;
-  QuantisedRows rows{std::vector<std::int16_t>(cols * n),
+  QuantisedRows rows{std::vector<std::int8_t>(2 * cols * n),
                      std::vector<float>(groups * n),
                      std::vector<float>(groups * n),
                      std::vector<float>(2 * groups * n),
+                     std::vector<std::int32_t>(2 * groups * n),
                      {}};
-  rows.view = {rows.q.data(), rows.scale.data(), rows.sum.data(), rows.half_sum.data()};
+  rows.view = {rows.bytes.data(), rows.scale.data(), rows.sum.data(), rows.half_sum.data(), rows.high_sum.data()};
   table.bring_together(x.data(), x.size(), cols, 0, groups, rows.view);
   return rows;
 }

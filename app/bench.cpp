@@ -20,6 +20,7 @@
 #include "app/log.h"
 #include "app/options.h"
 #include "app/output.h"
+#include "app/user_path.h"
 #include "engine/error.h"
 #include "engine/signature.h"
 
@@ -64,7 +65,7 @@ Texts or_default(const Texts& texts, const char* standard) { return texts.empty(
 Texts model_paths(const Texts& texts) {
   Texts paths;
   for (const std::string& text : texts) {
-    if (std::filesystem::exists(text)) {
+    if (is_there(text)) {
       paths.push_back(text);
     } else {
       for (std::string& path : split_lists("-m", {text})) paths.push_back(std::move(path));
@@ -329,7 +330,7 @@ Command add_bench(CLI::App& app) {
   add_switch(app, "--progress", f->progress, "say on standard error which test is running")->group(kMore);
   add_switch(app, "--signature", f->signature, "only print a hash of what the engine computes");
   f->timeout.add_to(app, "end by then, with the repetitions that are done: 30, 2m, 1h [CARAT_TIMEOUT]");
-  app.get_option("--timeout")->envname("CARAT_TIMEOUT");
+  app.get_option("--timeout")->envname("CARAT_TIMEOUT")->group(kMore);
   f->log.add_to(app);
   return [f](Call& call) { return bench(*f, call); };
 }

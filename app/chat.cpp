@@ -21,6 +21,7 @@
 #include "app/terminal.h"
 #include "app/text_input.h"
 #include "app/typed_text.h"
+#include "app/user_path.h"
 #include "engine/error.h"
 #include "tokenizer/utf8.h"
 
@@ -125,7 +126,7 @@ void Chat::begin(const ChatOptions& options) {
   if (!options.log.quiet && reads_terminal_)
     say("[" + model_facts(model_.files.file, model_.model.config.context).name + "; /help lists the commands]");
   const std::filesystem::path& from = options.continues ? last_chat_ : session_;
-  if (!from.empty() && std::filesystem::exists(from)) {
+  if (!from.empty() && is_there(from)) {
     resume(from, options.continues ? "the last chat" : from.string());
     if (!options.continues) conversation_.load_cache(cache_path(session_));
   } else if (options.continues) {
@@ -333,7 +334,7 @@ void Chat::resume(const std::filesystem::path& file, const std::string& name) {
 }
 
 void Chat::save(const std::filesystem::path& file) const {
-  if (std::filesystem::exists(file)) {
+  if (is_there(file)) {
     try {
       (void)parse_transcript(read_text(file), file);
     } catch (const BadUsage&) {

@@ -18,6 +18,7 @@
 #include "app/nearest.h"
 #include "app/output.h"
 #include "app/text_input.h"
+#include "app/user_path.h"
 #include "kernels/backend.h"
 
 namespace carat {
@@ -68,7 +69,7 @@ const CommandRow& take_command(std::vector<std::string>& arguments) {
     arguments.erase(arguments.begin());
     return *row;
   }
-  if (!first.starts_with('-') && !std::filesystem::exists(first) && find_model(first).empty()) {
+  if (!first.starts_with('-') && !is_there(first) && find_model(first).empty()) {
     const std::string near = suggestion(first, command_names());
     if (!near.empty()) throw BadUsage("'" + first + "' is neither a command nor a file", near);
   }

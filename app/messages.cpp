@@ -36,6 +36,8 @@ nlohmann::json parse_json(const std::string& text, const std::string& source) {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& e) {
     throw BadUsage(source + ": at byte " + std::to_string(e.byte) + ": not JSON");
+  } catch (const nlohmann::json::out_of_range&) {
+    throw BadUsage(source + ": not JSON: a number beyond all numbers");
   }
 }
 

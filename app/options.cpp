@@ -15,6 +15,7 @@
 #include "app/model_names.h"
 #include "app/nearest.h"
 #include "app/threads.h"
+#include "app/user_path.h"
 
 namespace carat {
 namespace {
@@ -50,7 +51,7 @@ void add_cache_type(CLI::App& app, const std::string& name, DType& type, const s
 
 // The path of a model in the folders of CARAT_MODELS, or what was given.
 std::string named_path(const std::string& given) {
-  if (given.find('/') != std::string::npos || std::filesystem::exists(given)) return given;
+  if (given.find('/') != std::string::npos || is_there(given)) return given;
   const std::string found = find_model(given);
   return found.empty() ? given : found;
 }
@@ -74,7 +75,7 @@ void note_demo() {
 
 bool names_model(const std::string& word) {
   // A missing model is for the loader to report.
-  return word == kDemoName || std::filesystem::exists(word) || word.ends_with(".gguf") || word.ends_with(".sbs");
+  return word == kDemoName || is_there(word) || word.ends_with(".gguf") || word.ends_with(".sbs");
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "app/session_cache.h"
 #include "app/text_input.h"
 #include "app/transcript.h"
+#include "app/user_path.h"
 #include "app/worker.h"
 #include "engine/error.h"
 
@@ -32,7 +33,7 @@ void warn(Request& request, const Warning& warning) {
 // The conversation that --session names, if any.
 std::optional<Transcript> read_session(const SessionFlags& session) {
   if (session.file.empty()) return std::nullopt;
-  if (!std::filesystem::exists(session.file)) return Transcript();
+  if (!is_there(session.file)) return Transcript();
   return parse_transcript(read_text(session.file), session.file);
 }
 

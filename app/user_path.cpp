@@ -1,7 +1,6 @@
 #include "app/user_path.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "app/environment.h"
 
@@ -14,6 +13,11 @@ std::string user_path(std::string_view typed) {
   const std::string_view home = environment("HOME");
   if (!home.empty() && (typed == "~" || typed.starts_with("~/"))) return std::string(home).append(typed.substr(1));
   return std::string(typed);
+}
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
 }
 
 std::vector<std::string> complete_path(const std::string& typed) {

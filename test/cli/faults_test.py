@@ -57,9 +57,17 @@ class Paths(cli.ModelCase):
             (folder / "folder").mkdir()
             paths = [folder / name for name in ("fifo", "loop", "nowhere", "empty", "folder", "gone")]
             for path in [*paths, "/dev/zero", "/dev/null", "/proc/self/mem", "/proc/self/maps"]:
-                for command in (("run", "-p", "x", "-m"), ("info",), ("tokenize",)):
+                for command in (("run", "-p", "x", "-m"), ("info", "-m"), ("tokenize", "-m")):
                     with self.subTest(path=str(path), command=command[0]):
                         self.assert_fails(cli.carat(*command, path), 3, str(path))
+
+    def test_a_first_argument_that_leads_nowhere_is_no_model(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, target in (("loop", "loop"), ("nowhere", "gone")):
+                path = pathlib.Path(folder) / name
+                path.symlink_to(target)
+                with self.subTest(name):
+                    self.assert_fails(cli.carat("info", path), 2, str(path), "hint: ")
 
     def test_a_link_to_a_model_is_the_model(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -59,12 +59,13 @@ class Info(cli.ModelCase):
         parts = sum(memory[key] for key in ("weights_bytes", "cache_bytes", "activations_bytes"))
         self.assertEqual(memory["total_bytes"], parts)
         self.assertTrue(memory["fits"])
-        half = self.facts(cli.STORIES, "--memory", "-c", "1000", "-ctk", "q8_0", "-ctv", "q8_0")["memory"]
-        self.assertEqual(half["cache_bytes"], 1000 * per_token * 34 // 64)
+        wide = self.facts(cli.STORIES, "--memory", "-c", "1000", "-ctk", "f32", "-ctv", "f32")["memory"]
+        self.assertEqual(wide["cache_bytes"], 2 * 1000 * per_token)
 
     def test_memory_of_a_window_does_not_grow_with_the_context(self):
         path = cli.MICRO / "micro-gemma3-f16.gguf"
-        short, long = (self.facts(path, "--memory", "-c", size)["memory"]["cache_bytes"] for size in ("2048", "4096"))
+        short, long = (self.facts(path, "--memory", "-b", "16", "-c", size)["memory"]["cache_bytes"]
+                       for size in ("256", "512"))
         self.assertLess(long, 2 * short)
 
     def test_text_has_a_line_for_each_fact(self):

@@ -102,7 +102,7 @@ class Worker(cli.ModelCase):
     def test_malformed_lines_are_told_apart_and_the_rest_goes_on(self):
         bad = [b"{", b"[]", b"null", b'{"id": "x"}', b'{"id": {}, "prompt": "x"}', b'{"prompt": 3}', b"\xff\xfe",
                b'{"prompt": "a", "messages": []}', b'{"prompt": "\\u0000"}', b'{"prompt": "x", "options": {"temp": "hot"}}',
-               b'{"prompt": "x", "options": {"tmp": 1}}', b'{"prompt": "x", "colour": 1}',
+               b'{"prompt": "x", "options": {"tmp": 1}}', b'{"prompt": "x", "colour": 1}', b'{"prompt": "x", "options": {"temp": 1e999}}',
                b'{"messages": [{"role": "king", "content": "x"}]}', b'{"prompt": "x", "options": 3}']
         requests, end = self.work(lines(*bad, {"id": "good", "prompt": "Tim"}), "-n", 3, code=7)
         self.assertEqual(requests["good"][-1]["type"], "result")

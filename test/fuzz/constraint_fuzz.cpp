@@ -27,6 +27,7 @@ const Tokenizer& tokenizer() {
     vocabulary.pre = "gpt-2";
     vocabulary.pieces.assign(pieces.begin(), pieces.end());
     vocabulary.kinds.assign(pieces.size(), PieceKind::normal);
+    vocabulary.merges = {"t r", "u e"};
     return make_tokenizer(std::move(vocabulary));
   }();
   return *made;

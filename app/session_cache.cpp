@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "app/log.h"
+#include "app/user_path.h"
 #include "engine/error.h"
 #include "engine/file/byte_reader.h"
 #include "engine/file/output_file.h"
@@ -180,8 +181,7 @@ void save_cache(const std::filesystem::path& path, const Session& session, std::
 
 std::vector<TokenId> load_cache(const std::filesystem::path& path, Session& session, std::uint64_t key,
                                 std::size_t vocabulary) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return {};
+  if (!is_there(path)) return {};
   try {
     const MappedFile file = MappedFile::open(path);
     return restore(file.bytes(), session, key, vocabulary);

@@ -10,6 +10,14 @@ import tempfile
 import carat_cli as cli
 
 
+def run_limited(limit, value):
+    """A short answer by a process with that limit of its own."""
+    return subprocess.run(
+        [cli.CARAT, "run", "-m", cli.STORIES, "--raw", "-p", "x", "-n", "2", "-t", "2"],
+        preexec_fn=lambda: resource.setrlimit(limit, (value, value)),
+        stdin=subprocess.DEVNULL, capture_output=True, env=cli.environment(), timeout=cli.TIMEOUT)
+
+
 class Memory(cli.ModelCase):
     def test_any_limit_of_addresses_is_an_answer_or_one_line(self):
         # The sanitizers' own memory is beyond any such limit.
@@ -17,11 +25,7 @@ class Memory(cli.ModelCase):
             self.skipTest("built with a sanitizer")
         codes = set()
         for megabytes in itertools.chain(range(16, 64, 4), range(64, 320, 32)):
-            limit = megabytes << 20
-            process = subprocess.run(
-                [cli.CARAT, "run", "-m", cli.STORIES, "--raw", "-p", "x", "-n", "2", "-t", "2"],
-                preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-                stdin=subprocess.DEVNULL, capture_output=True, env=cli.environment(), timeout=cli.TIMEOUT)
+            process = run_limited(resource.RLIMIT_AS, megabytes << 20)
             with self.subTest(megabytes=megabytes):
                 if process.returncode == 127:
                     continue  # not even the libraries: the loader's own words
@@ -34,10 +38,7 @@ class Memory(cli.ModelCase):
 
     def test_few_descriptors_are_enough_or_one_line(self):
         for count in range(3, 14):
-            process = subprocess.run(
-                [cli.CARAT, "run", "-m", cli.STORIES, "--raw", "-p", "x", "-n", "2", "-t", "2"],
-                preexec_fn=lambda count=count: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count)),
-                stdin=subprocess.DEVNULL, capture_output=True, env=cli.environment(), timeout=cli.TIMEOUT)
+            process = run_limited(resource.RLIMIT_NOFILE, count)
             with self.subTest(descriptors=count):
                 if process.returncode == 127:
                     continue

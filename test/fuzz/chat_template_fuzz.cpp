@@ -59,9 +59,7 @@ std::vector<Bytes> seeds() {
 
 Bytes mutated(std::span<const std::byte> input, std::mt19937& random) {
   constexpr std::string_view kParts[] = {"<|im_start|>", "<|im_end|>", "<think>", "{% if", "%}", "<end_of_turn>", "{{"};
-  std::string text(text_of(input));
-  text.insert(random() % (text.size() + 1), one_of<std::string_view>(kParts, random));
-  return bytes_of(text);
+  return with_part(input, kParts, random);
 }
 
 }  // namespace carat::fuzz

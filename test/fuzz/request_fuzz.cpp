@@ -30,9 +30,7 @@ Bytes mutated(std::span<const std::byte> input, std::mt19937& random) {
   constexpr std::string_view kParts[] = {
       "\"id\":",   "\"prompt\":", "\"options\":{", "\"messages\":[", "null", "1e999",
       "\"stop\":", "{\"role\":",  "\\ud800",       "[[[[[[[[",       "-1,",  "\"\","};
-  std::string text(text_of(input));
-  text.insert(random() % (text.size() + 1), one_of<std::string_view>(kParts, random));
-  return bytes_of(text);
+  return with_part(input, kParts, random);
 }
 
 }  // namespace carat::fuzz

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <random>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +34,14 @@ inline std::string_view text_of(std::span<const std::byte> bytes) {
 template <class T>
 const T& one_of(std::span<const T> choices, std::mt19937& random) {
   return choices[random() % choices.size()];
+}
+
+// One of `parts`, somewhere in the input.
+inline Bytes with_part(std::span<const std::byte> input, std::span<const std::string_view> parts,
+                       std::mt19937& random) {
+  std::string text(text_of(input));
+  text.insert(random() % (text.size() + 1), one_of(parts, random));
+  return bytes_of(text);
 }
 
 }  // namespace carat::fuzz

@@ -34,9 +34,7 @@ Bytes mutated(std::span<const std::byte> input, std::mt19937& random) {
                                          "{\"role\":\"assistant\",\"content\":1}\n",
                                          "]",
                                          "\"role\":\"tool\""};
-  std::string text(text_of(input));
-  text.insert(random() % (text.size() + 1), one_of<std::string_view>(kParts, random));
-  return bytes_of(text);
+  return with_part(input, kParts, random);
 }
 
 }  // namespace carat::fuzz

@@ -22,7 +22,7 @@ inline float update(RunningSoftmax& so_far, float* scores) noexcept {
   }
   alignas(64) float shift[Floats::size];
   xsimd::exp(Floats(so_far.largest - largest)).store_aligned(shift);
-  so_far.sum = so_far.sum * shift[0] + xsimd::hadd(sums);
+  so_far.sum = so_far.sum * shift[0] + sum_of(sums);
   so_far.largest = largest;
   return shift[0];
 }

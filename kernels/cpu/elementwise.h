@@ -82,7 +82,7 @@ inline void rms_norm(float* out, const float* x, const float* gain, std::size_t 
     const Floats value = Floats::load_unaligned(x + i);
     squares = multiply_add(value, value, squares);
   }
-  float total = xsimd::hadd(squares);
+  float total = sum_of(squares);
   for (; i < n; ++i) total += x[i] * x[i];
 
   const float factor = 1.0f / __builtin_sqrtf(total / static_cast<float>(n) + eps);

@@ -170,7 +170,7 @@ inline void encode_bf16(const float* x, std::byte* to, std::size_t n) noexcept {
 template <class Isa>
 inline vec<std::int32_t, Isa> sfp_codes(vec<float, Isa> x) noexcept {
   using Ints = vec<std::int32_t, Isa>;
-  const Ints bits = xsimd::bitwise_cast<Ints>(x);
+  const Ints bits = bits_of(x);
   const Ints magnitude = (bits >> 17) & Ints(0x3FFF);  // biased exponent, six bits of mantissa
   const auto rounded = [&](int dropped) {
     return (magnitude + Ints((1 << (dropped - 1)) - 1) + ((magnitude >> dropped) & Ints(1))) >> dropped;
@@ -215,7 +215,7 @@ inline Difference compare(const float* x, const float* y, std::size_t n) noexcep
     for (std::size_t j = i; j < n; ++j) a[j - i] = x[j], b[j - i] = y[j];
     add(Floats::load_unaligned(a), Floats::load_unaligned(b));
   }
-  return {xsimd::hadd(squares), xsimd::hadd(misses), largest(worst)};
+  return {sum_of(squares), sum_of(misses), largest(worst)};
 }
 
 }  // namespace carat::cpu

@@ -35,7 +35,7 @@ template <class Isa>
 inline vec<float, Isa> nearest(vec<float, Isa> x, int low, int high) noexcept {
   using Floats = vec<float, Isa>;
   using Ints = vec<std::int32_t, Isa>;
-  const Ints bits = xsimd::bitwise_cast<Ints>(x + Floats(0x1.8p23f));
+  const Ints bits = bits_of(x + Floats(0x1.8p23f));
   const Ints code = (bits & Ints(0x7FFFFF)) - Ints(0x400000);
   return xsimd::to_float(xsimd::min(xsimd::max(code, Ints(low)), Ints(high)));
 }

@@ -34,6 +34,26 @@ using vec = xsimd::batch<T, typename Isa::wide>;
 template <class T, class Isa>
 using narrow_vec = xsimd::batch<T, typename Isa::narrow>;
 
+// What xsimd 8 of Debian 12 and the later ones name differently: the sum of all lanes, and the bits of each.
+template <class T, class Arch>
+[[gnu::always_inline]] inline T sum_of(xsimd::batch<T, Arch> x) noexcept {
+#if XSIMD_VERSION_MAJOR > 8
+  return xsimd::reduce_add(x);
+#else
+  return xsimd::hadd(x);
+#endif
+}
+
+template <class Arch>
+[[gnu::always_inline]] inline xsimd::batch<std::int32_t, Arch> bits_of(xsimd::batch<float, Arch> x) noexcept {
+  using Ints = xsimd::batch<std::int32_t, Arch>;
+#if XSIMD_VERSION_MAJOR > 8
+  return xsimd::bitwise_cast<typename Ints::value_type>(x);
+#else
+  return xsimd::bitwise_cast<Ints>(x);
+#endif
+}
+
 // Sixteen int16: one register, or two of 128 bits.
 template <class Isa>
 struct Int16x16 {

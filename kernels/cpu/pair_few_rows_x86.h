@@ -25,7 +25,7 @@ inline void bring_together(const Activation* x, std::size_t tokens, std::size_t 
           const __m256i highs = _mm256_srai_epi16(q, 8);
           _mm_storeu_si128(reinterpret_cast<__m128i*>(high), _mm256_cvtepi16_epi8(highs));
           _mm_storeu_si128(reinterpret_cast<__m128i*>(low), _mm256_cvtepi16_epi8(q));
-          sum = xsimd::hadd(narrow_vec<std::int32_t, Isa>(_mm256_madd_epi16(highs, _mm256_set1_epi16(1))));
+          sum = sum_of(narrow_vec<std::int32_t, Isa>(_mm256_madd_epi16(highs, _mm256_set1_epi16(1))));
         }
         for (std::size_t i = 0; i < 4; ++i) {
           std::int8_t* to = out.bytes + 8 * ((8 * g + 4 * h + i) * kFewTokens) + 4 * t;

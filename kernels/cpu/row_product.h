@@ -32,7 +32,7 @@ struct RowSums {
   Floats products[2] = {Floats(0.0f), Floats(0.0f)};
   Floats minima = Floats(0.0f);
   float rest = 0;  // minima of single units, at the end of a row
-  float total() const noexcept { return xsimd::hadd(products[0] + products[1] + minima) + rest; }
+  float total() const noexcept { return sum_of(products[0] + products[1] + minima) + rest; }
 };
 
 // out[i] *= by[i], or by[i / 2] for two scales per unit.
@@ -191,7 +191,7 @@ template <class Isa, class Read>
   constexpr std::size_t kLanes = vec<float, Isa>::size;
   for (; i + kLanes <= n; i += kLanes)
     sums[0] = multiply_add(Read::load(a + i), vec<float, Isa>::load_unaligned(b + i), sums[0]);
-  float total = xsimd::hadd((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  float total = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
   for (; i < n; ++i) total += Read::value(a[i]) * b[i];
   return total;
 }
@@ -257,7 +257,7 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
     for (std::size_t h = 0; h < 2; ++h) {
       const Int16x16<Isa> codes = round_to_int16<Isa>(x + kHalfGroup * h, inverse);
       store16(codes, q + place_of_code(kGroup * g + kHalfGroup * h, n, kTakesPairs<Isa>));
-      const auto total = xsimd::hadd(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
+      const auto total = sum_of(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
       half_sum[2 * g + h] = scale[g] * static_cast<float>(total);
     }
     sum[g] = half_sum[2 * g] + half_sum[2 * g + 1];

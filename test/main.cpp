@@ -1,2 +1,4 @@
+#if !__has_include(<catch2/catch_all.hpp>)  // Catch2 3 has its main() in a library
 #define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
+#endif
+#include "test/support/catch.h"

@@ -1,6 +1,5 @@
 #include "convert/compress.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -8,6 +7,7 @@
 #include "engine/error.h"
 #include "engine/model.h"
 #include "kernels/quant/codecs.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/temp_dir.h"
 #include "test/support/tiny_model.h"

@@ -1,12 +1,12 @@
 #include "convert/hugging_face.h"
 
-#include <catch2/catch.hpp>
 #include <set>
 
 #include "convert/source.h"
 #include "engine/error.h"
 #include "engine/model_config.h"
 #include "kernels/half.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/safetensors_writer.h"
 #include "test/support/temp_dir.h"

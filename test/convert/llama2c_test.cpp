@@ -1,10 +1,10 @@
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 
 #include "convert/compress.h"
 #include "convert/source.h"
 #include "engine/error.h"
+#include "test/support/catch.h"
 #include "test/support/corrupt.h"
 #include "test/support/fixtures.h"
 #include "test/support/safetensors_writer.h"

@@ -2,11 +2,11 @@
 #include "convert/migrate.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <fstream>
 
 #include "engine/error.h"
 #include "engine/file/sbs_contents.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/temp_dir.h"
 #include "test/support/tiny_sbs.h"

@@ -1,11 +1,11 @@
 // Dumps of float32 weights, with and without the names of their matrices.
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <fstream>
 #include <map>
 
 #include "convert/compress.h"
 #include "engine/error.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/temp_dir.h"
 #include "test/support/tiny_sbs.h"

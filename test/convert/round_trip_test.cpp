@@ -1,11 +1,11 @@
 // From GGUF to .sbs and back, and from .sbs to GGUF and back: what gets there, and what that does to the logits.
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 
 #include "convert/compress.h"
 #include "engine/model_config.h"
 #include "engine/session.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/temp_dir.h"
 #include "test/support/tiny_model.h"

@@ -1,9 +1,8 @@
 #include "convert/safetensors.h"
 
-#include <catch2/catch.hpp>
-
 #include "convert/source.h"
 #include "engine/error.h"
+#include "test/support/catch.h"
 #include "test/support/corrupt.h"
 #include "test/support/fixtures.h"
 #include "test/support/safetensors_writer.h"

@@ -1,10 +1,10 @@
-#include <catch2/catch.hpp>
 #include <cmath>
 
 #include "convert/compress.h"
 #include "convert/migrate.h"
 #include "engine/error.h"
 #include "engine/file/sbs_contents.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/temp_dir.h"
 #include "test/support/tiny_model.h"

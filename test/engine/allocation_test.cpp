@@ -1,11 +1,11 @@
 // What decoding allocates: every operator new of this program is counted.
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <cstdlib>
 #include <new>
 
 #include "engine/batch.h"
 #include "engine/generate.h"
+#include "test/support/catch.h"
 #include "test/support/tiny_model.h"
 
 namespace {

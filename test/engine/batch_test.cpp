@@ -1,10 +1,10 @@
 #include "engine/batch.h"
 
-#include <catch2/catch.hpp>
 #include <map>
 
 #include "engine/error.h"
 #include "engine/generate.h"
+#include "test/support/catch.h"
 #include "test/support/tiny_model.h"
 
 using namespace carat;

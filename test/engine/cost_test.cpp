@@ -1,7 +1,6 @@
 #include "engine/cost.h"
 
-#include <catch2/catch.hpp>
-
+#include "test/support/catch.h"
 #include "test/support/tiny_model.h"
 
 using namespace carat;

@@ -1,8 +1,8 @@
 // Spoilt files: whatever the bytes, the reader refuses or gives what lies inside them.
-#include <catch2/catch.hpp>
 #include <functional>
 
 #include "engine/file/gguf.h"
+#include "test/support/catch.h"
 #include "test/support/corrupt.h"
 
 namespace carat {

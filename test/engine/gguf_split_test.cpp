@@ -1,7 +1,7 @@
-#include <catch2/catch.hpp>
 #include <fstream>
 
 #include "engine/file/gguf.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/temp_dir.h"
 

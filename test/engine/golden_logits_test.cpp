@@ -1,11 +1,11 @@
 // Every model of the fixtures, on every instruction set, against logits of an independent engine and of exact
 // arithmetic: how close is close enough is said in the fixtures' README.md.
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include "engine/session.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 
 using namespace carat;

@@ -1,10 +1,10 @@
 // What looking up gains and costs at full size: measured on request (test_engine "[.speed]"), not checked each time.
-#include <catch2/catch.hpp>
 #include <chrono>
 #include <limits>
 
 #include "engine/generate.h"
 #include "engine/synthetic.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/word_tokens.h"
 

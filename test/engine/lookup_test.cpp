@@ -1,9 +1,9 @@
 #include "engine/lookup.h"
 
-#include <catch2/catch.hpp>
 #include <random>
 
 #include "engine/generate.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/tiny_model.h"
 #include "test/support/word_tokens.h"

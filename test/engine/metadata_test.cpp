@@ -1,8 +1,9 @@
 #include "engine/file/metadata.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+
+#include "test/support/catch.h"
 
 namespace carat {
 namespace {

@@ -1,10 +1,10 @@
 #include "engine/sampler.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <map>
 
 #include "engine/error.h"
+#include "test/support/catch.h"
 
 using namespace carat;
 

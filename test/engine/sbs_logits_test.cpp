@@ -1,11 +1,11 @@
 // The .sbs files of the fixtures, on every instruction set, against the logits that gemma.cpp computes from them: how
 // close is close enough is said in the fixtures' README.md.
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <memory>
 
 #include "engine/session.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/gemma_cpp_backend.h"
 

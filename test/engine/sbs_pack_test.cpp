@@ -1,12 +1,12 @@
 // i8 and nuq: what is packed reads back as what the encoder said, as near to the values as the types allow.
 #include "engine/file/sbs_pack.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
 
 #include "engine/file/sbs_contents.h"
 #include "kernels/half.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 
 namespace carat {

@@ -1,5 +1,4 @@
 // What an `.sbs` file of each generation gives: tensors, metadata, tokenizer.
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <fstream>
 
@@ -11,6 +10,7 @@
 #include "engine/model.h"
 #include "kernels/half.h"
 #include "kernels/quant/sfp.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/temp_dir.h"
 #include "test/support/tiny_sbs.h"

@@ -1,10 +1,10 @@
 // Spoilt `.sbs` files: whatever the bytes, the reader refuses or gives what lies inside them.
-#include <catch2/catch.hpp>
 #include <functional>
 
 #include "engine/error.h"
 #include "engine/file/sbs_store.h"
 #include "engine/model.h"
+#include "test/support/catch.h"
 #include "test/support/corrupt.h"
 #include "test/support/tiny_sbs.h"
 

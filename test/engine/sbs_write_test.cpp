@@ -1,12 +1,12 @@
 // What is written is what gemma.cpp writes, and what is read back is what was there.
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <map>
 #include <stdexcept>
 
 #include "engine/error.h"
 #include "engine/file/sbs_contents.h"
 #include "kernels/quant/codecs.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/tiny_sbs.h"
 

@@ -1,11 +1,11 @@
 #include "engine/session.h"
 
-#include <catch2/catch.hpp>
 #include <map>
 
 #include "engine/error.h"
 #include "engine/generate.h"
 #include "engine/perplexity.h"
+#include "test/support/catch.h"
 #include "test/support/tiny_model.h"
 
 using namespace carat;

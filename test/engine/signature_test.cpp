@@ -1,7 +1,8 @@
 #include "engine/signature.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
+
+#include "test/support/catch.h"
 
 using namespace carat;
 

@@ -1,11 +1,11 @@
 #include "engine/synthetic.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <map>
 
 #include "engine/session.h"
 #include "kernels/quant/codecs.h"
+#include "test/support/catch.h"
 
 using namespace carat;
 

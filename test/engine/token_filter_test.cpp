@@ -1,9 +1,9 @@
 #include "engine/token_filter.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 
 #include "engine/generate.h"
+#include "test/support/catch.h"
 #include "test/support/tiny_model.h"
 
 namespace carat {

@@ -1,11 +1,11 @@
 // The fast encoders against the codecs, byte for byte, on every instruction set this machine has.
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
 #include <vector>
 
 #include "kernels/cpu/dispatch.h"
 #include "kernels/quant/codecs.h"
+#include "test/support/catch.h"
 
 using namespace carat;
 using cpu::Table;

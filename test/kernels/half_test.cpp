@@ -1,10 +1,11 @@
 // Half precision and bfloat16: every value there is, and every tie between two.
 #include "kernels/half.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+
+#include "test/support/catch.h"
 
 using carat::bf16_from_float;
 using carat::bf16_to_float;

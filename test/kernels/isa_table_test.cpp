@@ -1,6 +1,5 @@
 // Every kernel of every instruction set this machine has, against the reference row, at sizes around the registers.
 #include <array>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "kernels/cpu/dispatch.h"
 #include "kernels/half.h"
 #include "kernels/quant/codecs.h"
+#include "test/support/catch.h"
 
 using namespace carat;
 using cpu::Table;

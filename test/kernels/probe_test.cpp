@@ -1,9 +1,9 @@
 #include "kernels/probe.h"
 
-#include <catch2/catch.hpp>
 #include <vector>
 
 #include "kernels/cpu/dispatch.h"
+#include "test/support/catch.h"
 
 using namespace carat;
 

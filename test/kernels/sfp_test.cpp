@@ -1,6 +1,5 @@
 // sfp: its 256 codes against the document's table, and the rounding of its encoder against the document's rules.
 #include <array>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include "kernels/backend.h"
 #include "kernels/half.h"
 #include "kernels/quant/codecs.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 
 using namespace carat;

@@ -1,8 +1,9 @@
 #include "kernels/cpu/thread_pool.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <chrono>
+
+#include "test/support/catch.h"
 
 using carat::cpu::ThreadPool;
 

@@ -1,6 +1,5 @@
 // Where the test data lies, and how a test says that it is absent.
 #pragma once
-#include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +7,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "test/support/catch.h"
 
 namespace carat::test {
 

@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
 #include <chrono>
 
+#include "test/support/catch.h"
 #include "test/tokenizer/tiny_vocabulary.h"
 
 using namespace carat;

@@ -1,7 +1,6 @@
 #include "tokenizer/chat_frame.h"
 
-#include <catch2/catch.hpp>
-
+#include "test/support/catch.h"
 #include "test/tokenizer/gguf_vocabulary.h"
 #include "test/tokenizer/tiny_vocabulary.h"
 

@@ -3,10 +3,10 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include <catch2/catch.hpp>
 #include <random>
 #include <string>
 
+#include "test/support/catch.h"
 #include "test/tokenizer/tiny_vocabulary.h"
 #include "tokenizer/constraint/constraint.h"
 

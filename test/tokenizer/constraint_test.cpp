@@ -1,9 +1,9 @@
 #include "tokenizer/constraint/constraint.h"
 
-#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
+#include "test/support/catch.h"
 #include "tokenizer/constraint/constraint_matcher.h"
 
 namespace carat {

@@ -1,7 +1,7 @@
 // Ids that other programs made of the same texts with the same vocabularies.
-#include <catch2/catch.hpp>
 #include <sstream>
 
+#include "test/support/catch.h"
 #include "test/tokenizer/gguf_vocabulary.h"
 
 using namespace carat;

@@ -1,8 +1,8 @@
 #include "tokenizer/pretokenize.h"
 
-#include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "tokenizer/vocabulary.h"
 

@@ -1,8 +1,8 @@
-#include <catch2/catch.hpp>
 #include <chrono>
 #include <cstring>
 #include <map>
 
+#include "test/support/catch.h"
 #include "test/tokenizer/gguf_vocabulary.h"
 #include "test/tokenizer/tiny_vocabulary.h"
 #include "tokenizer/sentencepiece_model.h"

@@ -1,7 +1,6 @@
 #include "tokenizer/stream_decoder.h"
 
-#include <catch2/catch.hpp>
-
+#include "test/support/catch.h"
 #include "test/tokenizer/tiny_vocabulary.h"
 #include "tokenizer/utf8.h"
 

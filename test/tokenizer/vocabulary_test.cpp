@@ -1,8 +1,8 @@
 #include "tokenizer/vocabulary.h"
 
-#include <catch2/catch.hpp>
 #include <set>
 
+#include "test/support/catch.h"
 #include "test/tokenizer/tiny_vocabulary.h"
 #include "tokenizer/byte_level.h"
 

@@ -18,6 +18,7 @@
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "app/log.h"
+#include "app/model_names.h"
 #include "app/options.h"
 #include "app/output.h"
 #include "app/user_path.h"
@@ -76,7 +77,7 @@ Texts model_paths(const Texts& texts) {
 
 std::vector<ModelChoice> choose_models(const BenchFlags& f, Texts& words) {
   std::vector<ModelChoice> models;
-  for (std::string& path : model_paths(f.models)) models.emplace_back(std::move(path));
+  for (const std::string& path : model_paths(f.models)) models.emplace_back(model_path(path));
   for (const std::string& preset : split_lists("--preset", f.presets))
     for (const std::string& type : split_lists("--type", or_default(f.types, "q4_0")))
       models.emplace_back(plan_bench_model(preset, type));

@@ -8,10 +8,13 @@
 #include <optional>
 
 #include "app/commands.h"
+#include "app/demo.h"
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "app/log.h"
+#include "app/model_names.h"
+#include "app/open_model.h"
 #include "app/options.h"
 #include "app/output.h"
 #include "app/target.h"
@@ -157,6 +160,12 @@ void take_paths(CompressFlags& o, std::vector<std::string>& words) {
   if (o.out.empty()) throw BadUsage("nowhere to write", "carat compress-weights IN OUT");
 }
 
+// A path, or the name of a model.
+ModelSource open_named(const std::string& in, const SourceOptions& options) {
+  const std::string path = model_path(in);
+  return path == kDemoName ? open_source(open_file(path), options) : open_source(path, options);
+}
+
 int compress(const CompressFlags& given, Call& call) {
   CompressFlags o = given;
   o.log.apply();
@@ -167,7 +176,7 @@ int compress(const CompressFlags& given, Call& call) {
   check_type(target, type);
   if (!o.dry_run) check_target(o.out, o.force);
   const BackendOptions backend = o.backend.options();
-  ModelSource source = open_source(o.in, {o.tokenizer, o.config, model});
+  ModelSource source = open_named(o.in, {o.tokenizer, o.config, model});
   const std::vector<PlannedTensor> planned = plan(source, target, type);
   if (target == Target::sbs && source.metadata().text_or("general.architecture", "") == "gemma") {
     log_note("gemma.cpp itself has not read Gemma 1 since 2025; carat does");

@@ -6,6 +6,7 @@
 
 #include "app/demo.h"
 #include "app/environment.h"
+#include "app/user_path.h"
 
 namespace carat {
 namespace {
@@ -78,6 +79,12 @@ std::string find_model(std::string_view name) {
     if (name == model.name || name == file || name == fs::path(file).stem().string()) return model.path;
   }
   return {};
+}
+
+std::string model_path(const std::string& given) {
+  if (given.find('/') != std::string::npos || is_there(given)) return given;
+  const std::string found = find_model(given);
+  return found.empty() ? given : found;
 }
 
 }  // namespace carat

@@ -20,4 +20,7 @@ std::vector<NamedModel> list_models();
 // The path of a model's name, with or without the ending. Empty: none is called that.
 std::string find_model(std::string_view name);
 
+// The path of what was given for a model: a path already if it has a folder or is there, else perhaps a model's name.
+std::string model_path(const std::string& given);
+
 }  // namespace carat

@@ -49,13 +49,6 @@ void add_cache_type(CLI::App& app, const std::string& name, DType& type, const s
   app.add_option(name, take, what)->type_name("TYPE")->group(kMore)->check(CLI::Validator(check, ""));
 }
 
-// The path of a model in the folders of CARAT_MODELS, or what was given.
-std::string named_path(const std::string& given) {
-  if (given.find('/') != std::string::npos || is_there(given)) return given;
-  const std::string found = find_model(given);
-  return found.empty() ? given : found;
-}
-
 [[noreturn]] void throw_no_model(const std::string& word) {
   std::vector<std::string> names;
   for (const NamedModel& model : list_models()) names.push_back(model.name);
@@ -88,18 +81,18 @@ void ModelFlags::add_to(CLI::App& app) {
 }
 
 std::string ModelFlags::take_path(std::vector<std::string>& words) const {
-  if (!path.empty()) return named_path(path);
+  if (!path.empty()) return model_path(path);
   const std::string_view set = environment("CARAT_MODEL");
   const std::string standing = set.empty() ? fallback : std::string(set);
   const bool is_stdin = !words.empty() && words.front() == "-";
   if (!words.empty() && !(is_stdin && !standing.empty())) {
     const std::string word = words.front();
-    const std::string found = named_path(word);
+    const std::string found = model_path(word);
     if (!names_model(found)) throw_no_model(word);
     words.erase(words.begin());
     return found;
   }
-  if (!standing.empty()) return named_path(standing);
+  if (!standing.empty()) return model_path(standing);
   note_demo();
   return std::string(kDemoName);
 }

@@ -59,10 +59,10 @@ void check_model(const ModelSource& source, const NamedGemma& named) {
   same("the number of tokens", embedding == nullptr ? 0 : embedding->rows(), expected.vocabulary);
 }
 
-ModelSource open_model(const std::filesystem::path& path, const SourceOptions& options) {
+ModelSource open_model(ModelFile file, const SourceOptions& options) {
   ModelSource source;
-  source.path = path.string();
-  adopt_file(source, open_model_file(path));
+  source.path = file.path();
+  adopt_file(source, std::move(file));
   source.format = source.file->format();
   if (!options.tokenizer.empty()) adopt_tokenizer(source, options.tokenizer);
   add_file_tensors(source);
@@ -73,12 +73,20 @@ ModelSource open_any(const std::filesystem::path& path, const SourceOptions& opt
   if (std::filesystem::is_directory(path) || path.extension() == ".safetensors" || path.extension() == ".json")
     return open_model_folder(path, options);
   const MappedFile file = MappedFile::open(path);
-  if (is_gguf(file.bytes())) return open_model(path, options);
+  if (is_gguf(file.bytes())) return open_model(open_model_file(path), options);
   if (is_sbs(file.bytes())) return open_sbs(path, options);
   if (is_llama2c(file.bytes())) return open_llama2c(path, options);
   const bool described = options.model || !options.config.empty();
   if (is_raw_dump(file.bytes()) || described) return open_raw_dump(path, options);
-  return open_model(path, options);  // which says what it may be instead
+  return open_model(open_model_file(path), options);  // which says what it may be instead
+}
+
+// A model that was named is that one, and framed as its name says.
+ModelSource checked(ModelSource source, const SourceOptions& options) {
+  if (!options.model) return source;
+  check_model(source, *options.model);
+  source.wrapping = options.model->wrapping;
+  return source;
 }
 
 }  // namespace
@@ -94,11 +102,11 @@ const SourceTensor* ModelSource::find(std::string_view name) const {
 }
 
 ModelSource open_source(const std::filesystem::path& path, const SourceOptions& options) {
-  ModelSource source = open_any(path, options);
-  if (!options.model) return source;
-  check_model(source, *options.model);
-  source.wrapping = options.model->wrapping;
-  return source;
+  return checked(open_any(path, options), options);
+}
+
+ModelSource open_source(ModelFile file, const SourceOptions& options) {
+  return checked(open_model(std::move(file), options), options);
 }
 
 void add_file_tensors(ModelSource& source) {

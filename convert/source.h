@@ -70,6 +70,9 @@ struct SourceOptions {
 // Unsupported.
 ModelSource open_source(const std::filesystem::path& path, const SourceOptions& options = {});
 
+// The same of a GGUF file that is open.
+ModelSource open_source(ModelFile file, const SourceOptions& options = {});
+
 // The readers of formats that need more than a ModelFile.
 ModelSource open_model_folder(const std::filesystem::path& folder, const SourceOptions& options);
 ModelSource open_llama2c(const std::filesystem::path& path, const SourceOptions& options);

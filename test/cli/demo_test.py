@@ -10,7 +10,9 @@ import pexpect
 
 import carat_cli as cli
 
-SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "demo"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts" / "demo"
+DEMO = ROOT / "app" / "demo" / "demo.gguf"
 sys.path.insert(0, str(SCRIPTS))
 import corpus  # noqa: E402
 
@@ -87,6 +89,20 @@ class Named(cli.Case):
             out = pathlib.Path(folder, "logits")
             self.assertEqual(cli.carat("eval", "demo", "--ids-file", f"{folder}/ids", "--logits-out", out).code, 0)
             self.assertEqual(out.stat().st_size, 2 * 2048 * 4)
+
+    def test_it_is_converted_as_any_other(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder, "out.gguf")
+            result = cli.carat("compress-weights", "demo", out, "-q", "--verify")
+            self.assertEqual((result.code, result.err), (0, ""), result)
+            self.assertEqual(out.read_bytes(), DEMO.read_bytes())  # the type that it has already
+            small = pathlib.Path(folder, "small.gguf")
+            self.assertEqual(cli.carat("compress-weights", "demo", small, "--type", "q4_0", "-q").code, 0)
+            self.assertLess(small.stat().st_size, out.stat().st_size)
+            names = cli.environment(CARAT_MODELS=folder)
+            for command in (("compress-weights", "small", f"{folder}/again.gguf"), ("bench", "-m", "small", "-p", 8, "-n", 0)):
+                result = cli.carat(*command, env=names)
+                self.assertEqual(result.code, 0, (command, result))
 
     def test_it_is_held_to_a_form(self):
         result = cli.carat("run", "-m", "demo", "-p", "Are you a robot?", "--grammar", 'root ::= "yes" | "no"')

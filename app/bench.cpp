@@ -330,8 +330,9 @@ Command add_bench(CLI::App& app) {
   add_switch(app, "--ceilings", f->ceilings, "measure what the machine could do at most (default: on)");
   add_switch(app, "--progress", f->progress, "say on standard error which test is running")->group(kMore);
   add_switch(app, "--signature", f->signature, "only print a hash of what the engine computes");
-  f->timeout.add_to(app, "end by then, with the repetitions that are done: 30, 2m, 1h [CARAT_TIMEOUT]");
-  app.get_option("--timeout")->envname("CARAT_TIMEOUT")->group(kMore);
+  f->timeout.add_to(app, "end by then, with the repetitions that are done: 30, 2m, 1h [CARAT_TIMEOUT]")
+      ->envname("CARAT_TIMEOUT")
+      ->group(kMore);
   f->log.add_to(app);
   return [f](Call& call) { return bench(*f, call); };
 }

@@ -9,7 +9,6 @@
 #include "app/chat_reports.h"
 #include "app/external_editor.h"
 #include "app/failure.h"
-#include "app/flags.h"
 #include "app/history.h"
 #include "app/log.h"
 #include "app/memory_need.h"
@@ -225,9 +224,6 @@ std::optional<int> Chat::obey(const std::string& line) try {
   return command->run(*this, argument);
 } catch (const Failure& e) {
   fail(e.what(), e.hint());
-  return std::nullopt;
-} catch (const CLI::ParseError& e) {
-  fail(e.what());
   return std::nullopt;
 } catch (const Error& e) {
   fail(e.what());

@@ -47,8 +47,9 @@ void ChatOptions::add_to(CLI::App& app) {
            "of standard input that is no terminal: text (a line is what would be typed) or jsonl (a message a line)")
       ->check(one_of({"text", "jsonl"}))
       ->group(kMore);
-  timeout.add_to(app, "how long an answer may take: 30, 500ms, 2m, 1h [CARAT_TIMEOUT]");
-  app.get_option("--timeout")->envname("CARAT_TIMEOUT")->group(kMore);
+  timeout.add_to(app, "how long an answer may take: 30, 500ms, 2m, 1h [CARAT_TIMEOUT]")
+      ->envname("CARAT_TIMEOUT")
+      ->group(kMore);
   add_switch(app, "--stats", stats, "say how fast each answer was")->group(kMore);
   log.add_to(app);
 }

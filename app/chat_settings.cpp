@@ -18,34 +18,29 @@ namespace {
 class Settings {
  public:
   Settings(const SamplingFlags& flags, std::int64_t max_tokens) : flags_(flags), max_tokens_(max_tokens) {
-    app_.set_help_flag();
-    flags_.add_to(app_);
-    add_integer(app_, "--predict,--max-tokens,--n-predict", max_tokens_, -1, std::numeric_limits<std::int32_t>::max(),
-                "tokens of an answer at most; -1: no limit");
+    flags_.add_to(parser_.app());
+    add_integer(parser_.app(), "--predict,--max-tokens,--n-predict", max_tokens_, -1,
+                std::numeric_limits<std::int32_t>::max(), "tokens of an answer at most; -1: no limit");
   }
   Settings(const Settings&) = delete;
   Settings& operator=(const Settings&) = delete;
 
-  std::vector<std::string> names() const {
-    std::vector<std::string> names;
-    for (const CLI::Option* option : app_.get_options()) names.push_back(option->get_lnames().front());
-    return names;
-  }
+  std::vector<std::string> names() const { return parser_.names(); }
 
   void set(const std::string& name, const std::string& value) {
-    if (app_.get_option_no_throw("--" + name) == nullptr) {
+    if (!parser_.has("--" + name)) {
       const std::string near = suggestion(name, names());
       throw BadUsage(quote(name) + " cannot be set", near.empty() ? "/set lists what can" : near);
     }
     if (name.starts_with("temp")) flags_.greedy = false;  // which would have the last word
-    app_.parse(std::vector<std::string>{"--" + name + "=" + value});
+    parser_.parse({"--" + name + "=" + value});
   }
 
   const SamplingFlags& flags() const { return flags_; }
   std::int64_t max_tokens() const { return max_tokens_; }
 
  private:
-  CLI::App app_;
+  FlagParser parser_;
   SamplingFlags flags_;
   std::int64_t max_tokens_;
 };

@@ -13,7 +13,7 @@ std::vector<std::string> setting_names();
 // A line for each, as it is in force.
 std::string list_settings(Chat& chat);
 
-// "NAME VALUE", where `_` and `-` are the same and dashes in front are let go. Throws BadUsage and CLI::ParseError.
+// "NAME VALUE", where `_` and `-` are the same and dashes in front are let go. Throws BadUsage.
 void change_setting(Chat& chat, const std::string& text);
 
 }  // namespace carat

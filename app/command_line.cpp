@@ -1,5 +1,6 @@
 #include "app/command_line.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -75,7 +76,7 @@ bool is_hidden(const CLI::Option& option) { return option.get_group().empty(); }
 void check_switch(const Setting& setting) {
   try {
     (void)read_switch(setting.value);
-  } catch (const CLI::ValidationError& e) {
+  } catch (const BadUsage& e) {
     throw BadUsage(setting.place + ": " + setting.name + ": " + e.what());
   }
 }
@@ -168,7 +169,7 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
       const std::string name = app_->get_option("--" + setting.name)->get_name();
       if (message.starts_with(name + ":")) throw BadUsage(setting.place + ": " + message);
     }
-    throw;
+    throw BadUsage(message);
   }
   return std::move(walk.words);
 }

@@ -29,7 +29,7 @@ class CommandLine {
   ~CommandLine();
 
   // Sets the command's flags and returns the other arguments. In long names `_` and `-` are the same, and everything
-  // after `--` is no flag. Throws BadUsage and CLI::ParseError.
+  // after `--` is no flag. Throws BadUsage.
   std::vector<std::string> parse(const std::vector<std::string>& arguments);
 
   Asked asked() const;

@@ -3,7 +3,7 @@
 
 #include "app/command_line.h"
 #include "app/failure.h"
-#include "app/flags.h"
+#include "app/join.h"
 #include "app/nearest.h"
 #include "app/output.h"
 
@@ -11,10 +11,6 @@ namespace carat {
 namespace {
 
 constexpr const char* kShells[] = {"bash", "zsh", "fish"};
-
-std::string joined(const std::vector<std::string>& words, const char* between) {
-  return CLI::detail::join(words, between);
-}
 
 // In single quotes; both kinds of shell read them the same but for how a quote gets into them.
 std::string shell_quoted(std::string_view text) {
@@ -32,12 +28,12 @@ std::string bash_script() {
     names.emplace_back(row.name);
     std::string all;
     for (const FlagInfo& flag : CommandLine(row).flags(true)) {
-      all += joined(flag.names, " ") + " ";
+      all += join(flag.names, " ") + " ";
       if (flag.value.empty()) continue;
       for (const std::string& name : flag.names) {
         const std::string reply = takes_path(flag)
                                       ? "compgen -f -- \"$word\""
-                                      : "compgen -W " + shell_quoted(joined(flag.choices, " ")) + " -- \"$word\"";
+                                      : "compgen -W " + shell_quoted(join(flag.choices, " ")) + " -- \"$word\"";
         values += "    " + std::string(row.name) + ':' + name + ") COMPREPLY=($(" + reply + ")); return ;;\n";
       }
     }
@@ -47,7 +43,7 @@ std::string bash_script() {
          "_carat() {\n"
          "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=run flags= at\n"
          "  local commands=" +
-         shell_quoted(joined(names, " ")) +
+         shell_quoted(join(names, " ")) +
          "\n"
          "  for at in $commands; do [[ ${COMP_WORDS[1]} == \"$at\" ]] && command=$at; done\n"
          "  case $command:$before in\n" +
@@ -87,7 +83,7 @@ std::string zsh_script() {
         action = ":" + zsh_text(flag.value) + ":" +
                  (takes_path(flag)       ? "_files"
                   : flag.choices.empty() ? " "
-                                         : "(" + joined(flag.choices, " ") + ")");
+                                         : "(" + join(flag.choices, " ") + ")");
       }
       for (const std::string& name : flag.names) {
         cases += "        " + shell_quoted("*" + name + "[" + zsh_text(flag.what) + "]" + action) + " \\\n";
@@ -116,7 +112,7 @@ std::string fish_script() {
   std::vector<std::string> names;
   for (const CommandRow& row : commands()) names.emplace_back(row.name);
   for (const CommandRow& row : commands()) {
-    script += "complete -c carat -n 'not __fish_seen_subcommand_from " + joined(names, " ") + "' -a " +
+    script += "complete -c carat -n 'not __fish_seen_subcommand_from " + join(names, " ") + "' -a " +
               std::string(row.name) + " -d " + shell_quoted(row.what) + "\n";
   }
   for (const CommandRow& row : commands()) {
@@ -125,7 +121,7 @@ std::string fish_script() {
       for (const std::string& name : flag.names)
         script += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
       if (!flag.value.empty()) script += takes_path(flag) ? " -r -F" : " -x";
-      if (!flag.choices.empty()) script += " -a " + shell_quoted(joined(flag.choices, " "));
+      if (!flag.choices.empty()) script += " -a " + shell_quoted(join(flag.choices, " "));
       script += " -d " + shell_quoted(flag.what) + "\n";
     }
   }

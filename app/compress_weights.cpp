@@ -12,6 +12,7 @@
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
+#include "app/join.h"
 #include "app/log.h"
 #include "app/model_names.h"
 #include "app/open_model.h"
@@ -56,7 +57,7 @@ std::string known_types(Target target) {
   if (target == Target::sbs) names.assign(std::begin(kSbsTypes), std::end(kSbsTypes));
   if (target == Target::gguf)
     for (const FileType& type : file_types()) names.emplace_back(type.name);
-  return CLI::detail::join(names, ", ");
+  return join(names, ", ");
 }
 
 void check_type(Target target, const std::string& type) {

@@ -69,11 +69,10 @@ void AnswerConstraint::accept(TokenId token) {
 
 void ConstraintFlags::add_to(CLI::App& app) {
   const auto add = [&app](const char* names, std::optional<std::string>& target, const char* value, const char* what) {
-    const auto take = [&target](const CLI::results_t& given) {
-      target = given.back();
-      return true;
-    };
-    return app.add_option(names, take, what)->type_name(value)->group(kMore);
+    Flag flag = add_value(
+        app, names, [&target](const std::string& text) { target = text; }, value, what);
+    flag->group(kMore);
+    return flag;
   };
   add("-j,--json-schema", json_schema, "JSON", "write JSON that this schema describes")->group("Options");
   add("--json-schema-file", json_schema_file, "FILE", "the same, from a file (also -jf)");

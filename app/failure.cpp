@@ -1,6 +1,5 @@
 #include "app/failure.h"
 
-#include <CLI/Error.hpp>
 #include <new>
 #include <system_error>
 
@@ -37,8 +36,6 @@ ErrorEvent describe(const std::exception_ptr& failure, Phase phase) {
     std::rethrow_exception(failure);
   } catch (const Failure& e) {
     return event(code_of(e), e.exit_code(), e.exit_code() == kExitResource, e.what(), e.hint());
-  } catch (const CLI::ParseError& e) {
-    return event("bad_usage", kExitUsage, false, e.what());
   } catch (const BadFile& e) {
     return event("bad_model", kExitModel, false, e.what());
   } catch (const Unsupported& e) {

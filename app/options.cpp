@@ -38,15 +38,12 @@ void add_cache_type(CLI::App& app, const std::string& name, DType& type, const s
   const auto find = [](const std::string& given) {
     return std::ranges::find(kCacheTypes, given, [](DType known) { return info(known).name; });
   };
-  const auto take = [&type, find](const CLI::results_t& names) {
-    type = *find(names.back());
-    return true;
-  };
+  const auto take = [&type, find](const std::string& given) { type = *find(given); };
   const auto check = [find](std::string& given) {
     const bool known = find(given) != kCacheTypes.end();
     return known ? std::string() : "'" + given + "' is no type of a cache; f16, bf16, q8_0 and f32 are";
   };
-  app.add_option(name, take, what)->type_name("TYPE")->group(kMore)->check(CLI::Validator(check, ""));
+  add_value(app, name, take, "TYPE", what)->group(kMore)->check({check});
 }
 
 [[noreturn]] void throw_no_model(const std::string& word) {
@@ -132,7 +129,7 @@ void ContextFlags::add_to(CLI::App& app) {
   add_integer(app, "-c,--ctx-size,--seq-len", context, 0, kMaxContext,
               "context, tokens (default: the model's, to 32768) [CARAT_CTX]")
       ->envname("CARAT_CTX")
-      ->transform(CLI::Validator(automatic, ""));
+      ->check_first({automatic});
   add_integer(app, "-b,--batch-size,--prefill-tbatch", batch, 1, kMaxBatch,
               "tokens of a prompt to read at a time (default: 512)")
       ->group(kMore);
@@ -169,14 +166,12 @@ std::optional<Lookup> LookupFlags::make(std::size_t context, bool shifts) const 
 }
 
 void OverflowFlags::add_to(CLI::App& app, const std::string& what) {
-  const auto take = [this](const CLI::results_t& names) {
-    const auto named = [&names](const OverflowName& row) { return row.name == names.back(); };
-    policy = std::ranges::find_if(kOverflowNames, named)->policy;
-    return true;
+  const auto take = [this](const std::string& name) {
+    policy = std::ranges::find(kOverflowNames, name, &OverflowName::name)->policy;
   };
   std::vector<std::string> names;
   for (const OverflowName& row : kOverflowNames) names.emplace_back(row.name);
-  app.add_option("--overflow", take, what)->type_name("WHAT")->check(one_of(std::move(names)))->group(kMore);
+  add_value(app, "--overflow", take, "WHAT", what)->check(one_of(std::move(names)))->group(kMore);
   add_integer(app, "--keep", keep, 0, std::numeric_limits<std::int32_t>::max(),
               "tokens at the beginning that --overflow shift keeps")
       ->group(kMore);
@@ -193,26 +188,25 @@ void SessionFlags::add_to(CLI::App& app) {
   add_switch(app, "--session-ro,--prompt-cache-ro", read_only, "leave the file of --session as it is")->group(kMore);
 }
 
-void TimeoutFlag::add_to(CLI::App& app, const std::string& what) {
-  const auto take = [this](const CLI::results_t& results) {
-    timeout = *parse_duration(results.back());
-    return true;
-  };
+Flag TimeoutFlag::add_to(CLI::App& app, const std::string& what) {
+  const auto take = [this](const std::string& text) { timeout = *parse_duration(text); };
   const auto check = [](std::string& text) {
     return parse_duration(text) ? std::string() : "'" + text + "' is no length of time like 30, 500ms, 2m or 1h";
   };
-  app.add_option("--timeout", take, what)->type_name("TIME")->check(CLI::Validator(check, ""));
+  Flag flag = add_value(app, "--timeout", take, "TIME", what);
+  flag->check({check});
+  return flag;
 }
 
 void add_stop_texts(CLI::App& app, std::vector<std::string>& texts) {
   const auto refuse_empty = [](std::string& text) { return std::string(text.empty() ? "a stop text is empty" : ""); };
   add_texts(app, "-r,--stop,--reverse-prompt", texts, "TEXT", "end the answer before this text; repeatable")
-      ->check(CLI::Validator(refuse_empty, ""));
+      ->check({refuse_empty});
 }
 
 void LogFlags::add_to(CLI::App& app) {
   add_switch(app, "-q,--quiet", quiet, "say nothing but errors on standard error")->group(kMore);
-  app.add_flag("-v,--verbose", verbose, "say more on standard error")->group(kMore);
+  add_counter(app, "-v,--verbose", verbose, "say more on standard error")->group(kMore);
   add_text(app, "--log-file", file, "FILE", "write what is said, and details, to the end of a file [CARAT_LOG]")
       ->envname("CARAT_LOG")
       ->group(kMore);

@@ -15,6 +15,8 @@
 
 namespace carat {
 
+class Flag;
+
 struct ModelFlags {
   std::string path;
   std::string fallback;   // of the user's settings
@@ -90,7 +92,7 @@ struct SessionFlags {
 struct TimeoutFlag {
   std::chrono::nanoseconds timeout{};  // 0: as long as it takes
 
-  void add_to(CLI::App&, const std::string& what);
+  Flag add_to(CLI::App&, const std::string& what);
   bool given() const { return timeout.count() > 0; }
 };
 

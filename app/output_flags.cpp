@@ -34,16 +34,14 @@ bool ThoughtFlags::dims() const {
 }
 
 void OutputFlags::add_to(CLI::App& app) {
-  const auto take_format = [this](const CLI::results_t& results) {
-    const std::string& name = results.back();
+  const auto take_format = [this](const std::string& name) {
     format = name == "json" ? OutputFormat::json : name == "ndjson" ? OutputFormat::ndjson : OutputFormat::text;
-    return true;
   };
-  app.add_option("-o,--output-format", take_format, "text, json (the result alone) or ndjson (a line per event)")
-      ->type_name("FORMAT")
+  add_value(app, "-o,--output-format", take_format, "FORMAT",
+            "text, json (the result alone) or ndjson (a line per event)")
       ->check(one_of({"text", "json", "ndjson"}));
-  app.add_flag_callback(
-         "--ndjson", [this] { format = OutputFormat::ndjson; }, "the same as -o ndjson")
+  add_action(
+      app, "--ndjson", [this] { format = OutputFormat::ndjson; }, "the same as -o ndjson")
       ->group(kMore);
   add_text(app, "--source", source, "LABEL", "who answers, in json and ndjson (default: carat_local)")->group(kMore);
   add_switch(app, "--newline", newline, "end the answer with a line feed (default: on)")->group(kMore);

@@ -5,6 +5,7 @@
 
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/join.h"
 #include "app/log.h"
 #include "app/text_input.h"
 
@@ -134,14 +135,14 @@ std::optional<std::string> PromptFlags::text(const std::vector<std::string>& wor
   }
   if (!file.empty()) parts.push_back(checked_file(file));
   if (!prompts.empty()) {
-    std::string text = CLI::detail::join(prompts, "\n");
+    std::string text = join(prompts, "\n");
     if (escape) text = unescaped(text);
     check_text(text, "--prompt");
     parts.push_back(std::move(text));
   }
   add_words(words, escape, parts);
   if (parts.empty()) return std::nullopt;
-  return CLI::detail::join(parts, "\n\n");
+  return join(parts, "\n\n");
 }
 
 }  // namespace carat

@@ -49,8 +49,7 @@ void RunOptions::add_to(CLI::App& app) {
   add_integer(app, "--parallel", parallel, 1, kMaxParallel, "requests of jsonl to answer at once (default: 1)")
       ->group(kMore);
   session.add_to(app);
-  timeout.add_to(app, "end by then, with what there is: 30, 500ms, 2m, 1h [CARAT_TIMEOUT]");
-  app.get_option("--timeout")->envname("CARAT_TIMEOUT");
+  timeout.add_to(app, "end by then, with what there is: 30, 500ms, 2m, 1h [CARAT_TIMEOUT]")->envname("CARAT_TIMEOUT");
   log.add_to(app);
 }
 

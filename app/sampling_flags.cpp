@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <sstream>
 #include <string_view>
 
 #include "app/failure.h"
@@ -86,7 +87,9 @@ void keep_samplers(SamplingOptions& options, std::string list) {
   std::ranges::replace(list, ',', ';');
   std::ranges::replace(list, '-', '_');
   std::size_t next = 0;
-  for (std::string name : CLI::detail::split(list, ';')) {
+  if (list.empty()) throw BadUsage("--samplers: '' is not known");
+  std::istringstream names(list);
+  for (std::string name; std::getline(names, name, ';');) {
     if (name == "temp") name = "temperature";
     const auto place = static_cast<std::size_t>(std::ranges::find(kChain, name) - kChain.begin());
     if (place == kChain.size()) throw BadUsage("--samplers: '" + name + "' is not known");

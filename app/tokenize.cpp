@@ -7,6 +7,7 @@
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/ids.h"
+#include "app/join.h"
 #include "app/open_model.h"
 #include "app/options.h"
 #include "app/output.h"
@@ -60,7 +61,7 @@ std::string listing(const Tokenizer& tokenizer, const std::vector<TokenId>& ids)
 int tokenize(const TokenizeOptions& o, Call& call) {
   if (o.ids + o.count + o.decode > 1) throw BadUsage("--ids, --count and --decode: one of them");
   const std::string path = o.model.take_path(call.words);
-  const std::string text = call.words.empty() ? read_stdin(false) : CLI::detail::join(call.words, " ");
+  const std::string text = call.words.empty() ? read_stdin(false) : join(call.words, " ");
   const ModelFiles files = open_files(path, o.model.tokenizer);
   const auto tokenizer = open_tokenizer(files);
   if (o.decode) {
@@ -72,7 +73,7 @@ int tokenize(const TokenizeOptions& o, Call& call) {
   if (o.count) {
     print(std::to_string(ids.size()) + "\n");
   } else if (o.ids) {
-    print(CLI::detail::join(ids, " ") + "\n");
+    print(join(ids, " ") + "\n");
   } else {
     print(listing(*tokenizer, ids));
   }

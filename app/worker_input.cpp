@@ -47,31 +47,27 @@ QueryFlags with_options(const QueryFlags& defaults, const json& options, Timeout
   if (!options.is_object()) throw BadUsage(where + ": options have to be an object");
   QueryFlags flags = defaults;
   flags.constraint = {};  // one of the request's own takes the place of the worker's
-  CLI::App app;
-  app.set_help_flag();
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  flags.add_to(app);
-  timeout.add_to(app, "");
+  FlagParser parser;
+  flags.add_to(parser.app());
+  timeout.add_to(parser.app(), "");
   std::vector<std::string> arguments;
   for (const auto& [key, value] : options.items()) {
     std::string name = (key.size() == 1 ? "-" : "--") + key;
     std::ranges::replace(name, '_', '-');
-    const CLI::Option* const option = app.get_option_no_throw(name);
-    if (option == nullptr) throw BadUsage(where + ": no option is called '" + key + "'");
+    if (!parser.has(name)) throw BadUsage(where + ": no option is called '" + key + "'");
     const json values = value.is_array() ? value : json::array({value});
     for (const json& one : values) {
       const std::string text = argument_of(one, key, where);
-      if (option->get_items_expected_min() == 0) {
-        arguments.push_back(name + "=" + text);
-      } else {
+      if (parser.takes_value(name)) {
         arguments.insert(arguments.end(), {name, text});
+      } else {
+        arguments.push_back(name + "=" + text);
       }
     }
   }
-  std::ranges::reverse(arguments);
   try {
-    app.parse(std::move(arguments));
-  } catch (const CLI::ParseError& e) {
+    parser.parse(std::move(arguments));
+  } catch (const BadUsage& e) {
     throw BadUsage(where + ": " + e.what());
   }
   return flags;

@@ -293,7 +293,7 @@ int bench(const BenchFlags& f, Call& call) {
 }
 
 void add_model_flags(CLI::App& app, BenchFlags& f) {
-  add_texts(app, "-m,--model,--weights", f.models, "FILE,...", "models, GGUF or .sbs files [CARAT_MODEL]");
+  add_texts(app, "-m,--model,--weights", f.models, "MODEL,...", "GGUF or .sbs files, or their names [CARAT_MODEL]");
   add_texts(app, "--preset", f.presets, "NAME,...", "or: of this shape, with made-up weights; 'gemma3-1b', 'qwen3-4b'");
   add_texts(app, "--type", f.types, "TYPE,...", "of a preset's weights, as compress-weights has them (default: q4_0)");
 }

@@ -19,7 +19,16 @@ std::string shell_quoted(std::string_view text) {
   return out + "'";
 }
 
-bool takes_path(const FlagInfo& flag) { return flag.value == "FILE" || flag.value == "IN" || flag.value == "OUT"; }
+bool takes_model(const FlagInfo& flag) { return flag.value.starts_with("MODEL"); }
+bool takes_path(const FlagInfo& flag) {
+  return flag.value == "FILE" || flag.value == "IN" || flag.value == "OUT" || takes_model(flag);
+}
+
+// What completes the value of a flag.
+std::string bash_reply(const FlagInfo& flag) {
+  if (!takes_path(flag)) return "_carat_add compgen -W " + shell_quoted(join(flag.choices, " ")) + " -- \"$word\"";
+  return std::string("_carat_add compgen -f -- \"$word\"") + (takes_model(flag) ? "; _carat_models" : "");
+}
 
 std::string bash_script() {
   std::vector<std::string> names;
@@ -30,17 +39,20 @@ std::string bash_script() {
     for (const FlagInfo& flag : CommandLine(row).flags(true)) {
       all += join(flag.names, " ") + " ";
       if (flag.value.empty()) continue;
-      for (const std::string& name : flag.names) {
-        const std::string reply = takes_path(flag)
-                                      ? "compgen -f -- \"$word\""
-                                      : "compgen -W " + shell_quoted(join(flag.choices, " ")) + " -- \"$word\"";
-        values += "    " + std::string(row.name) + ':' + name + ") COMPREPLY=($(" + reply + ")); return ;;\n";
-      }
+      for (const std::string& name : flag.names)
+        values += "    " + std::string(row.name) + ':' + name + ") " + bash_reply(flag) + "; return ;;\n";
     }
     flags += "    " + std::string(row.name) + ") flags=" + shell_quoted(all) + " ;;\n";
   }
   return "# bash completion of carat: source <(carat completion bash)\n"
+         "_carat_add() {  # names may have spaces in them\n"
+         "  local line\n"
+         "  while IFS= read -r line; do COMPREPLY+=(\"$line\"); done < <(\"$@\")\n"
+         "}\n"
+         "_carat_models() { _carat_add compgen -W \"$(\"${COMP_WORDS[0]/#\\~/$HOME}\" list --names 2>/dev/null)\" -- "
+         "\"$word\"; }\n"
          "_carat() {\n"
+         "  COMPREPLY=()\n"
          "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=run flags= at\n"
          "  local commands=" +
          shell_quoted(join(names, " ")) +
@@ -52,12 +64,10 @@ std::string bash_script() {
          "  case $command in\n" +
          flags +
          "  esac\n"
-         "  if [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")); return; fi\n"
-         "  COMPREPLY=($(compgen -f -- \"$word\"))\n"
-         "  if ((COMP_CWORD == 1)); then COMPREPLY+=($(compgen -W \"$commands\" -- \"$word\")); fi\n"
-         "  case $command in version | help | completion | list | devices) ;; *)\n"
-         "    COMPREPLY+=($(compgen -W \"$(carat list --names 2>/dev/null)\" -- \"$word\")) ;;\n"
-         "  esac\n"
+         "  if [[ $word == -* ]]; then _carat_add compgen -W \"$flags\" -- \"$word\"; return; fi\n"
+         "  _carat_add compgen -f -- \"$word\"\n"
+         "  if ((COMP_CWORD == 1)); then _carat_add compgen -W \"$commands\" -- \"$word\"; fi\n"
+         "  case $command in version | help | completion | list | devices) ;; *) _carat_models ;; esac\n"
          "}\n"
          "complete -o filenames -F _carat carat\n";
 }

@@ -71,7 +71,8 @@ bool names_model(const std::string& word) {
 }  // namespace
 
 void ModelFlags::add_to(CLI::App& app) {
-  add_text(app, "-m,--model,--weights", path, "FILE", "the model, a GGUF or .sbs file (default: demo) [CARAT_MODEL]");
+  add_text(app, "-m,--model,--weights", path, "MODEL",
+           "a GGUF or .sbs file, or its name (default: demo) [CARAT_MODEL]");
   add_text(app, "--default-model", fallback, "FILE", "what 'model' in the settings comes to")->group(kHidden);
   add_text(app, "--tokenizer", tokenizer, "FILE", "the SentencePiece model of an .sbs file that has none inside")
       ->group(kMore);

@@ -44,18 +44,23 @@ class Tables(cli.Case):
                     self.assertTrue(any(spelling + " " in line + " " for line in fish))
 
     def test_the_bash_script_completes(self):
-        def complete(*words):
-            script = (f'source <("{cli.CARAT}" completion bash); COMP_WORDS=(carat {" ".join(words)}); '
+        def complete(*words, folder="/"):
+            script = (f'source <("{cli.CARAT}" completion bash); COMP_WORDS=({cli.CARAT} {" ".join(words)}); '
                       f'COMP_CWORD={len(words)}; _carat; printf "%s\\n" "${{COMPREPLY[@]}}"')
-            done = subprocess.run(["bash", "-c", script], capture_output=True, env=cli.environment(), cwd="/")
+            done = subprocess.run(["bash", "-c", script], capture_output=True, env=cli.environment(), cwd=folder)
             self.assertEqual(done.stderr, b"")
-            return done.stdout.decode().split()
+            return done.stdout.decode().splitlines()
 
         self.assertIn("tokenize", complete("tok"))
         self.assertIn("--temperature", complete("run", "--temp"))
         self.assertEqual(complete("run", "-o", "nd"), ["ndjson"])
         self.assertIn("--tensors", complete("info", "--te"))
         self.assertIn("/etc", complete("run", "-m", "/et"))
+        for words in (("run", "-m", "dem"), ("info", "dem"), ("dem",), ("bench", "--model", "dem")):
+            self.assertEqual(complete(*words), ["demo"], words)
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "my model.gguf").touch()
+            self.assertEqual(complete("run", "-m", "my", folder=folder), ["my model.gguf"])
 
     def test_other_shells_can_read_theirs(self):
         for shell, arguments in (("zsh", ["-n"]), ("fish", ["--no-execute"])):

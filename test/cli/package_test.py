@@ -45,7 +45,8 @@ class Package(unittest.TestCase):
             self.assertIn(name, needs)
         self.assertNotIn("-dev", needs)
         held = run("dpkg-deb", "-c", package).stdout
-        for path in ("./usr/bin/carat", "./usr/share/man/man1/carat.1.gz", "./usr/share/doc/carat/copyright"):
+        for path in ("./usr/bin/carat", "./usr/share/man/man1/carat.1.gz", "./usr/share/doc/carat/copyright",
+                     "./usr/share/doc/carat/changelog.gz"):
             self.assertIn(path + "\n", held)
 
 

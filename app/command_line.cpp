@@ -159,6 +159,7 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
       walk.words.push_back(std::move(argument));
     }
   }
+  add_environment(walk);
   add_settings(walk);
   std::ranges::reverse(walk.flags);  // as CLI11 wants them
   try {
@@ -172,6 +173,15 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
     throw BadUsage(message);
   }
   return std::move(walk.words);
+}
+
+// Values of the environment become flags where no argument gives them. CLI11 would leave out those that are wrong.
+void CommandLine::add_environment(Walk& walk) const {
+  for (const CLI::Option* option : std::as_const(*app_).get_options()) {
+    const char* const value = std::getenv(option->get_envname().c_str());
+    if (value == nullptr || *value == '\0' || std::ranges::find(walk.given, option) != walk.given.end()) continue;
+    walk.flags.insert(walk.flags.end(), {"--" + option->get_lnames().front(), value});
+  }
 }
 
 // Settings of the user's file become flags where neither an argument nor the environment says otherwise.

@@ -49,6 +49,7 @@ class CommandLine {
 
   void take_long(Walk& walk, const std::string& argument) const;
   void take_short(Walk& walk, const std::string& argument) const;
+  void add_environment(Walk& walk) const;
   void add_settings(Walk& walk) const;
   [[noreturn]] void refuse(const std::string& flag) const;
 

@@ -45,6 +45,11 @@ std::optional<bool> switch_value(const std::string& text) {
 
 std::string no_switch(const std::string& text) { return "'" + text + "' is neither 'on' nor 'off'"; }
 
+// What a flag was given, to the byte: the list that CLI11 hands to callbacks has a "%%" more behind a "{}".
+const CLI::results_t& given(const CLI::App& app, const std::string& names) {
+  return app.get_option(names.substr(names.rfind(',') + 1))->results();
+}
+
 CLI::Validator validator(const ValueCheck& check) {
   return {check.refusal, CLI::detail::join(check.choices, " "), check.choices.empty() ? "" : kOneOf};
 }
@@ -90,8 +95,8 @@ Flag* Flag::check_first(const ValueCheck& check) {
 
 Flag add_value(CLI::App& app, const std::string& names, std::function<void(const std::string&)> take,
                const std::string& value_name, const std::string& what) {
-  const auto take_last = [take = std::move(take)](const CLI::results_t& given) {
-    take(given.back());
+  const auto take_last = [&app, names, take = std::move(take)](const CLI::results_t&) {
+    take(given(app, names).back());
     return true;
   };
   return Flag(*app.add_option(names, take_last, what)->type_name(value_name));
@@ -103,11 +108,10 @@ Flag add_text(CLI::App& app, const std::string& names, std::string& target, cons
       app, names, [&target](const std::string& text) { target = text; }, value_name, what);
 }
 
-// The bytes are taken as they are: CLI11 by itself reads lists into "[a,b]" and nothing into "{}".
 Flag add_texts(CLI::App& app, const std::string& names, std::vector<std::string>& target, const std::string& value_name,
                const std::string& what) {
-  const auto take = [&target](const CLI::results_t& results) {
-    target = results;
+  const auto take = [&app, names, &target](const CLI::results_t&) {
+    target = given(app, names);
     return true;
   };
   return Flag(*app.add_option(names, take, what)->type_name(value_name)->allow_extra_args(false)->take_all());

@@ -46,8 +46,10 @@ install(FILES ${written}/carat.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/ve
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME carat)
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "runs open language models on the CPU")
-set(CPACK_PACKAGE_DESCRIPTION "One program for Gemma, Llama and Qwen models in GGUF and .sbs files, with a very small \
-model inside that answers questions about it.")
+set(CPACK_PACKAGE_DESCRIPTION "One program for Gemma, Llama and Qwen models in GGUF and .sbs files: it
+answers and chats on the terminal or line by line for other programs, measures
+speed, and converts weights. A very small model inside answers questions about
+it, with nothing downloaded.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

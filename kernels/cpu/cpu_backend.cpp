@@ -41,6 +41,9 @@ Slab slab(std::initializer_list<Product> products, std::size_t task_rows, std::s
 // Whether weights deserve products finer than bf16: those stored in 16 bits and more.
 bool keeps_more_than_bf16(DType dtype) { return info(dtype).bytes >= 2 * info(dtype).block; }
 
+// What the codes of an activation take up in either form, with the bias of bytes, in floats.
+constexpr std::size_t code_floats(std::size_t cols) { return quads(cols) * (256 / sizeof(float) + 32); }
+
 }  // namespace
 
 Arena::~Arena() {
@@ -138,7 +141,7 @@ void CpuBackend::feed_forward(Tensor out, const Tensor& x, std::size_t few, cons
 
 void CpuBackend::grow_for_rows(std::size_t cols) {
   const std::size_t groups = cols / kGroup;
-  scratch_.q.grow(kFewRows * cols / 2);
+  scratch_.codes.grow(kFewRows * code_floats(cols));
   scratch_.scale.grow(kFewRows * groups);
   scratch_.sum.grow(kFewRows * groups);
   scratch_.half_sum.grow(kFewRows * groups * 2);
@@ -159,14 +162,20 @@ CpuBackend::FewTokens CpuBackend::quantise(const Tensor& x, std::size_t first, s
   pool_.for_each(count, [&](std::size_t t, std::size_t) {
     float *scale = scratch_.scale.data() + t * groups, *sum = scratch_.sum.data() + t * groups;
     float* half_sum = scratch_.half_sum.data() + t * groups * 2;
-    std::int16_t* q = reinterpret_cast<std::int16_t*>(scratch_.q.data()) + t * x.cols;
-    if (quantised) table_.quantize_activation(row(x, first + t), x.cols, q, scale, sum, half_sum);
-    tokens[t] = {row(x, first + t), q, scale, sum, half_sum};
+    float* codes = scratch_.codes.data() + t * code_floats(x.cols);
+    const Quantised to{reinterpret_cast<std::int16_t*>(codes),
+                       reinterpret_cast<std::int8_t*>(codes),
+                       reinterpret_cast<std::int32_t*>(codes) + 64 * quads(x.cols),
+                       scale,
+                       sum,
+                       half_sum};
+    if (quantised) table_.quantize_activation(row(x, first + t), x.cols, to);
+    tokens[t] = {row(x, first + t), to.q, to.bytes, to.bias, scale, sum, half_sum};
   });
   if (quantised && count >= kLeastTogether && table_.bring_together != nullptr) {
     pool_.for_each(parts(groups, kTogetherGroups), [&](std::size_t i, std::size_t) {
       const std::size_t from = i * kTogetherGroups, to = std::min(groups, from + kTogetherGroups);
-      table_.bring_together(tokens.data(), count, x.cols, from, to, scratch_.together_view);
+      table_.bring_together(tokens.data(), count, from, to, scratch_.together_view);
     });
     tokens[0].together = &scratch_.together_view;
   }

@@ -78,7 +78,7 @@ class CpuBackend final : public Backend {
   // Scratch that grows to the largest shape seen, so that no step after the first of its shape allocates; for few rows
   // it is reserved.
   struct Scratch {
-    AlignedFloats q;  // [kFewRows, cols], two codes in a float's place
+    AlignedFloats codes;  // of each of kFewRows
     AlignedFloats scale, sum, half_sum;
     AlignedFloats together;
     Together together_view;               // of `together`

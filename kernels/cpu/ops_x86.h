@@ -330,6 +330,18 @@ inline Int16x16<Isa> round_to_int16(const float* x, float factor) noexcept {
   }
 }
 
+// The higher bytes of sixteen int16, 64 bytes further the lower ones, and -128 times the sum of each four higher ones.
+template <class Isa>
+[[gnu::always_inline]] inline void store_as_bytes(const Int16x16<Isa>& x, std::int8_t* bytes,
+                                                  std::int32_t* bias) noexcept {
+  const __m256i words = x.part[0], high_words = _mm256_srai_epi16(words, 8);
+  const __m128i high = _mm256_cvtepi16_epi8(high_words);
+  const __m128i biased = _mm_dpbusd_epi32(_mm_setzero_si128(), _mm_set1_epi8(-128), high);  // unsigned: 128
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), high);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + 64), _mm256_cvtepi16_epi8(words));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bias), _mm_sub_epi32(_mm_setzero_si128(), biased));
+}
+
 // The i-th register of floats of sixteen int16.
 template <class Isa>
 inline narrow_vec<float, Isa> to_float(const Int16x16<Isa>& x, std::size_t i) noexcept {

@@ -2,7 +2,6 @@
 #pragma once
 #include <utility>
 
-#include "kernels/cpu/pair_codes_x86.h"
 #include "kernels/cpu/readers.h"
 #include "kernels/cpu/staged_codes_x86.h"
 #include "kernels/cpu/table.h"
@@ -252,10 +251,19 @@ inline void float_row_products(const std::byte* w, std::size_t rows, std::size_t
     float_product<Isa, Read, 1>(row + r * cols, 0, cols, x.exact, out + r, 0);
 }
 
+// Sixteen codes of an activation to where they belong; `to_bytes` as Quantised has them.
+template <class Isa, bool to_bytes>
+[[gnu::always_inline]] inline void store_codes(const Int16x16<Isa>& codes, std::size_t at,
+                                               const Quantised& out) noexcept {
+  if constexpr (to_bytes)
+    store_as_bytes<Isa>(codes, out.bytes + place_of_high_byte(at), out.bias + place_of_bias(at));
+  else
+    store16(codes, out.q + at);
+}
+
 // x in groups of 32: q = round(x / scale), scale = max |x| / 32767.
-template <class Isa>
-inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, float* scale, float* sum,
-                                float* half_sum) noexcept {
+template <class Isa, bool to_bytes>
+inline void quantize_activation(const float* x, std::size_t n, const Quantised& out) noexcept {
   using Floats = narrow_vec<float, Isa>;
   using Ints = narrow_vec<std::int32_t, Isa>;
   for (std::size_t g = 0; g < n / kGroup; ++g, x += kGroup) {
@@ -267,16 +275,18 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
     float peak = 0;
     for (const float lane : lanes) peak = lane > peak ? lane : peak;
 
-    scale[g] = peak / 32767.0f;
+    out.scale[g] = peak / 32767.0f;
     const float inverse = peak > 0 ? 32767.0f / peak : 0.0f;
     for (std::size_t h = 0; h < 2; ++h) {
       const Int16x16<Isa> codes = round_to_int16<Isa>(x + kHalfGroup * h, inverse);
-      store16(codes, q + place_of_code(kGroup * g + kHalfGroup * h, n, kTakesPairs<Isa>));
+      store_codes<Isa, to_bytes>(codes, kGroup * g + kHalfGroup * h, out);
       const auto total = xsimd::hadd(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
-      half_sum[2 * g + h] = scale[g] * static_cast<float>(total);
+      out.half_sum[2 * g + h] = out.scale[g] * static_cast<float>(total);
     }
-    sum[g] = half_sum[2 * g] + half_sum[2 * g + 1];
+    out.sum[g] = out.half_sum[2 * g] + out.half_sum[2 * g + 1];
   }
+  if constexpr (to_bytes)
+    for (std::size_t i = n; i < quads(n) * kQuad; i += kHalfGroup) store_codes<Isa, to_bytes>(all16<Isa>(0), i, out);
 }
 
 }  // namespace carat::cpu

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "kernels/cpu/readers.h"
+#include "kernels/cpu/sfp_ops_x86.h"
 #include "kernels/cpu/staged_codes_x86.h"
 #include "kernels/cpu/table.h"
-#include "kernels/quant/sfp.h"
 
 namespace carat::cpu {
 
@@ -21,6 +21,7 @@ inline constexpr std::size_t kFloatStreams = kIs512<typename Isa::wide> ? 4 : 2;
 
 template <class Isa>
 [[gnu::always_inline]] inline void prefetch(const void* from, std::size_t bytes) noexcept {
+#pragma GCC unroll 16
   for (std::size_t i = 0; i < bytes; i += 64)
     __builtin_prefetch(static_cast<const char*>(from) + kPrefetchDistance + i);
 }

@@ -15,9 +15,35 @@ struct QuadCodes {
 };
 
 // codes<quad>(w): units 4 * quad to 4 * quad + 3 of a super-block, or as many blocks of 32, without what
-// Reader::kOffset takes off. Signed bytes where kSigned, else less than 128.
+// Reader::kOffset takes off. Signed bytes where kSigned, else less than 128. As the type's Reader has them, where
+// nothing faster is written below.
 template <class Isa, class Block>
-struct QuadReader;
+struct QuadReader {
+  using Read = Reader<Isa, Block>;
+  static constexpr bool kSigned = !Read::kHasMinimum && !HasOffset<Read>;
+  template <std::size_t quad>
+  [[gnu::always_inline]] static QuadCodes<Isa> codes(const Block* w) noexcept {
+    const Codes<Isa> units[4] = {of_unit<4 * quad>(w), of_unit<4 * quad + 1>(w), of_unit<4 * quad + 2>(w),
+                                 of_unit<4 * quad + 3>(w)};
+    const auto half = [&](std::size_t h) __attribute__((always_inline)) {
+      const auto two = [&](std::size_t u) __attribute__((always_inline)) {
+        const __m256i a = units[u].half[h].part[0], b = units[u + 1].half[h].part[0];
+        return _mm512_cvtepi16_epi8(_mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1));
+      };
+      return _mm512_inserti64x4(_mm512_castsi256_si512(two(0)), two(2), 1);
+    };
+    return {{half(0), half(1)}};
+  }
+
+ private:
+  template <std::size_t unit>
+  [[gnu::always_inline]] static Codes<Isa> of_unit(const Block* w) noexcept {
+    if constexpr (HasOffset<Read>)
+      return Read::template raw_codes<unit>(w);
+    else
+      return Read::template codes<unit>(w);
+  }
+};
 
 // Sixteen bytes from each of four places.
 template <class Isa>

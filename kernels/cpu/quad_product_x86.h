@@ -72,7 +72,8 @@ template <class Isa, bool is_signed, bool halves>
   } else {
     __m512i sums = is_signed ? _mm512_add_epi32(start(0), start(1)) : __m512i{};
     sums = add_high<Isa, is_signed>(sums, w.half[0], x);
-    sums = _mm512_slli_epi32(add_high<Isa, is_signed>(sums, w.half[1], x + 128), 8);
+    sums = add_high<Isa, is_signed>(sums, w.half[1], x + 128);
+    sums = _mm512_slli_epi32(sums, 8);
     *out = add_low<Isa>(add_low<Isa>(sums, w.half[0], x + 64), w.half[1], x + 192);
   }
 }

@@ -58,8 +58,8 @@ struct Together {
   float* half_sum = nullptr;     // [cols / 16, kFewTokens]
   std::int32_t* high_sum = nullptr;  // [cols / 16, kFewTokens], of high bytes
 };
-// From how many on it pays to have them so: fewer are faster one by one, with the weights in the first-level cache.
-inline constexpr std::size_t kLeastTogether = 7;
+// From how many on it pays to have them so: with fewer, lanes would stand empty.
+inline constexpr std::size_t kLeastTogether = 10;
 
 // Weights times many tokens goes by panels: a slab of rows is unpacked once, to integers or to f32, a slice of the
 // depth at a time, and multiplied with all tokens. The slab and the slice fit the second-level cache together.
@@ -200,7 +200,7 @@ struct Table {
                          const Together& out) noexcept = nullptr;
   UnpackFloats dequantize[kDTypeCount];
   UnpackTiles unpack_tiles[kDTypeCount];  // null but for AMX
-  CodeFormat codes[kDTypeCount];          // null for weights in floating point and where tiles are faster
+  CodeFormat codes[kDTypeCount];          // null for weights of many bits and where tiles are faster
   bool codes_in_bytes = false;            // of activations
   // Fills the quantised parts of an Activation; n is a multiple of 32.
   void (*quantize_activation)(const float* x, std::size_t n, const Quantised& out) noexcept;

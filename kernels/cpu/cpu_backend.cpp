@@ -110,8 +110,7 @@ void CpuBackend::gather(Tensor out, const Tensor& x, std::span<const std::size_t
 
 void CpuBackend::matmul(const Tensor& x, std::size_t few, std::initializer_list<Product> products) {
   const auto any = [&](bool codes) {
-    return std::any_of(products.begin(), products.end(),
-                       [&](const Product& p) { return in_codes(p.w.dtype) == codes; });
+    return std::any_of(products.begin(), products.end(), [&](const Product& p) { return in_codes(p.w) == codes; });
   };
   for (std::size_t first = 0; first < few; first += kFewRows)
     multiply_rows(x, first, std::min(kFewRows, few - first), products);
@@ -132,7 +131,7 @@ void CpuBackend::feed_forward(Tensor out, const Tensor& x, std::size_t few, cons
   }
   for (std::size_t first = few; first < x.rows; first += kPanelTokens) {
     const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
-    const bool gate = in_codes(f.w_gate.dtype), up = in_codes(f.w_up.dtype);
+    const bool gate = in_codes(f.w_gate), up = in_codes(f.w_up);
     pack(x, first, tokens, {gate || up, !gate || !up});
     gate_panels(tokens, f);
     multiply_panels(scratch_.packed_hidden, first, tokens, {{out, f.w_down}});
@@ -221,7 +220,9 @@ void CpuBackend::gate_rows(Tensor hidden, const Tensor& x, std::size_t first, co
   });
 }
 
-bool CpuBackend::in_codes(DType dtype) const { return table_.codes[static_cast<std::size_t>(dtype)].unpack != nullptr; }
+bool CpuBackend::in_codes(const Tensor& w) const {
+  return table_.codes[static_cast<std::size_t>(w.dtype)].unpack != nullptr && w.cols % kGroup == 0;
+}
 
 void CpuBackend::pack(const Tensor& x, std::size_t first, std::size_t tokens, WeightTypes weights) {
   const std::size_t tile = table_.tile_tokens, tiles = parts(tokens, tile);
@@ -246,11 +247,11 @@ Panel CpuBackend::panel(const Tensor& w, std::size_t first, std::size_t rows, co
   panel.scale = w.scale;
   panel.w = bytes(w) + first * panel.row_bytes;
   panel.unpack = table_.dequantize[static_cast<std::size_t>(w.dtype)];
-  panel.codes = table_.codes[static_cast<std::size_t>(w.dtype)];
+  if (in_codes(w)) panel.codes = table_.codes[static_cast<std::size_t>(w.dtype)];
   panel.unpack_tiles = table_.unpack_tiles[static_cast<std::size_t>(w.dtype)];
   panel.rows = rows;
   panel.cols = w.cols;
-  panel.packed = in_codes(w.dtype) ? packed.codes.data() : packed.floats.data();
+  panel.packed = in_codes(w) ? packed.codes.data() : packed.floats.data();
   panel.tokens = tokens;
   panel.scratch = scratch_.panels.data() + thread * kPanelScratch;
   return panel;
@@ -277,7 +278,7 @@ void CpuBackend::gate_panels(std::size_t tokens, const FeedForward& f) {
   const std::size_t hidden = f.w_gate.rows,
                     floats = parts(tokens, table_.tile_tokens) * table_.tile_tokens * padded_depth(hidden);
   scratch_.panels.grow(pool_.threads() * kPanelScratch);
-  const bool out_in_codes = in_codes(f.w_down.dtype);
+  const bool out_in_codes = in_codes(f.w_down);
   AlignedFloats& packed_out = out_in_codes ? scratch_.packed_hidden.codes : scratch_.packed_hidden.floats;
   packed_out.grow(floats);
   if (hidden != padded_depth(hidden)) std::fill_n(packed_out.data(), floats, 0.0f);

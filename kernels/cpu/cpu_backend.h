@@ -98,7 +98,7 @@ class CpuBackend final : public Backend {
   void multiply_rows(const Tensor& x, std::size_t first, std::size_t count, std::initializer_list<Product>);
   // Tokens [first, first + tokens) of x, in tiles.
   void pack(const Tensor& x, std::size_t first, std::size_t tokens, WeightTypes);
-  bool in_codes(DType) const;  // whether panels of such weights are multiplied as integers
+  bool in_codes(const Tensor& w) const;  // whether panels of these weights are multiplied as integers
   // The packed tokens, which are rows `first` on of every `out`.
   void multiply_panels(const Packed& packed, std::size_t first, std::size_t tokens, std::initializer_list<Product>);
   // From packed tokens to packed hidden activations.

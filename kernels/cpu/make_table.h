@@ -57,6 +57,8 @@ constexpr Table make_table(const char* name) noexcept {
   set_float<Isa, ReadF16<Isa>>(table, DType::f16);
   set_float<Isa, ReadBF16<Isa>>(table, DType::bf16);
   set_float<Isa, ReadSFP<Isa>>(table, DType::sfp);
+  if constexpr (kIs512<typename Isa::wide>)  // elsewhere no faster than floats, which keep more
+    table.codes[static_cast<std::size_t>(DType::sfp)] = {unpack_floats_to_codes<Isa, ReadSFP<Isa>>, 0};
   set_blocks<Isa, BlockQ4_0>(table, DType::q4_0);
   set_blocks<Isa, BlockQ4_1>(table, DType::q4_1);
   set_blocks<Isa, BlockQ5_0>(table, DType::q5_0);

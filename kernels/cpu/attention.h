@@ -12,8 +12,10 @@ inline constexpr float kNothing = -3.0e38f;  // a score that weighs nothing, and
 template <class Isa>
 inline float update(RunningSoftmax& so_far, float* scores) noexcept {
   using Floats = vec<float, Isa>;
-  float largest = so_far.largest;
-  for (std::size_t i = 0; i < kKeyBlock; ++i) largest = scores[i] > largest ? scores[i] : largest;
+  Floats lanes(so_far.largest);
+  for (std::size_t i = 0; i < kKeyBlock; i += Floats::size)
+    lanes = xsimd::max(lanes, Floats::load_unaligned(scores + i));
+  const float largest = largest_lane(lanes);
   Floats sums(0.0f);
   for (std::size_t i = 0; i < kKeyBlock; i += Floats::size) {
     const Floats e = xsimd::exp(Floats::load_unaligned(scores + i) - Floats(largest));
@@ -87,9 +89,11 @@ inline RingRows<Isa> rows_of(const CachedHead& cached, const CachedRows& rows, s
 inline constexpr std::size_t kQueryGroup = 4;
 using GroupScores = float[kQueryGroup][kKeyBlock];
 
-// What decoding reads is in memory, and rows of a head may lie far apart: fetched a block ahead of their use.
+// What decoding reads is in memory, and rows of a head may lie far apart: fetched so many ahead of their use. Where
+// they lie a power of two apart they crowd few sets of the first-level cache: more would drive each other out.
+inline constexpr std::size_t kRowsAhead = 16;
 template <class Isa>
-inline void prefetch_row(const std::byte* row, std::size_t bytes) noexcept {
+[[gnu::always_inline]] inline void prefetch_row(const std::byte* row, std::size_t bytes) noexcept {
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + i);
 }
 
@@ -106,8 +110,8 @@ inline void score(const Attention& a, const float* q, std::size_t first, std::si
     for (std::size_t k = 0; k < kKeys; ++k) {
       const std::size_t at = i + k < count ? i + k : count - 1;
       keys[k] = key(at);
-      if (at + kKeyBlock < c.slots) prefetch_row<Isa>(key(at + kKeyBlock), c.k.bytes);
-      prefetch_row<Isa>(value(at), c.v.bytes);
+      if (at + kRowsAhead < c.slots) prefetch_row<Isa>(key(at + kRowsAhead), c.k.bytes);
+      if (at + kRowsAhead >= count) prefetch_row<Isa>(value(at + kRowsAhead - count), c.v.bytes);
     }
     Floats sums[kQueryGroup * kKeys];
 #pragma GCC unroll 16
@@ -130,16 +134,17 @@ inline void score(const Attention& a, const float* q, std::size_t first, std::si
       for (std::size_t s = 0; s < queries; ++s)
         for (std::size_t k = 0; k < kKeys; ++k)
           totals[s * kKeys + k] += q[s * c.head_dim + d] * Cache::value(keys[k], d);
+    (Floats::load_aligned(totals) * Floats(a.scale)).store_aligned(totals);
     for (std::size_t s = 0; s < queries; ++s)
-      for (std::size_t k = 0; k < kKeys; ++k) scores[s][i + k] = a.scale * totals[s * kKeys + k];
+      __builtin_memcpy(&scores[s][i], totals + s * kKeys, kKeys * sizeof(float));
   }
 }
 
 // out[s] = out[s] * factors[s] + sum of weights[s][i] * v[i], over elements [d, d + registers * a register's).
 template <class Isa, class Cache, std::size_t queries, std::size_t registers, class Row>
 [[gnu::always_inline]] inline void accumulate_slice(float* out, const float* factors, const GroupScores& weights,
-                                                    std::size_t count, std::size_t head_dim, std::size_t d,
-                                                    Row row) noexcept {
+                                                    std::size_t count, std::size_t head_dim, std::size_t d, Row row,
+                                                    std::size_t row_bytes) noexcept {
   using Floats = vec<float, Isa>;
   Floats sums[queries][registers];
 #pragma GCC unroll 4
@@ -149,6 +154,7 @@ template <class Isa, class Cache, std::size_t queries, std::size_t registers, cl
       sums[s][j] = Floats::load_unaligned(out + s * head_dim + d + j * Floats::size) * Floats(factors[s]);
   for (std::size_t i = 0; i < count; ++i) {
     const std::byte* v = row(i);
+    if (d == 0 && i + kRowsAhead < count) prefetch_row<Isa>(row(i + kRowsAhead), row_bytes);
     Floats x[registers];
 #pragma GCC unroll 2
     for (std::size_t j = 0; j < registers; ++j) x[j] = Cache::load(v, d + j * Floats::size);
@@ -171,9 +177,9 @@ inline void accumulate(const Attention& a, float* out, const float* factors, con
   const auto row = rows_of<Isa>(a.cached, a.cached.v, first);
   std::size_t d = 0;
   for (; d + 2 * kLanes <= head_dim; d += 2 * kLanes)
-    accumulate_slice<Isa, Cache, queries, 2>(out, factors, weights, count, head_dim, d, row);
+    accumulate_slice<Isa, Cache, queries, 2>(out, factors, weights, count, head_dim, d, row, a.cached.v.bytes);
   for (; d + kLanes <= head_dim; d += kLanes)
-    accumulate_slice<Isa, Cache, queries, 1>(out, factors, weights, count, head_dim, d, row);
+    accumulate_slice<Isa, Cache, queries, 1>(out, factors, weights, count, head_dim, d, row, a.cached.v.bytes);
   for (; d < head_dim; ++d)
     for (std::size_t s = 0; s < queries; ++s) {
       float total = out[s * head_dim + d] * factors[s];

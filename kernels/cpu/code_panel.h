@@ -4,6 +4,7 @@
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/readers.h"
 #include "kernels/cpu/table.h"
+#include "kernels/cpu/unpack.h"
 
 namespace carat::cpu {
 
@@ -12,8 +13,8 @@ inline constexpr std::size_t kCodeBlocks = kCodeDepth / kGroup;
 inline constexpr std::size_t kCodeStride = kCodeDepth + 32;  // of a row: 512 bytes apart, rows would share few sets
 inline constexpr std::size_t kMinimaStride = 2 * kCodeBlocks;
 
-// Activations keep 14 bits and the sign here: 32 products with codes of 13 bits (q6_k's six, times a scale of eight)
-// then fit int32, whatever a file holds.
+// Activations keep 14 bits and the sign here: 32 products with codes of 13 bits (q6_k's six, times a scale of eight, or
+// sfp's) then fit int32, whatever a file holds.
 inline constexpr float kPackedPeak = 16383.0f;
 static_assert(32.0 * (32 * 128) * static_cast<double>(kPackedPeak) < 0x1p31);
 
@@ -118,6 +119,29 @@ inline void unpack_codes(const std::byte* from, std::size_t depth, std::int16_t*
   if constexpr (Reader<Isa, Block>::kElements == kGroup)
     for (std::size_t b = 0; b < depth / kGroup; ++b)
       unpack_units_to_codes<Isa, Block, 1>(w + b, codes + kGroup * b, scales + b, minima + b);
+}
+
+// Weights of few bits in floating point, in units of 2^-11 of the power of two of each block's largest. Of sfp, which
+// has 3 bits of mantissa at most, all down to 2^-8 of that are exact, and no other is off by more than half a unit.
+template <class Isa, class Read>
+inline void unpack_floats_to_codes(const std::byte* from, std::size_t depth, std::int16_t* codes, float* scales,
+                                   float*) noexcept {
+  using Floats = narrow_vec<float, Isa>;
+  alignas(64) float x[kCodeDepth];
+  unpack_floats<Isa, Read>(from, x, depth);
+  for (std::size_t b = 0; b < depth / kGroup; ++b) {
+    const float* block = x + kGroup * b;
+    Floats largest(0.0f);
+    for (std::size_t i = 0; i < kGroup; i += Floats::size)
+      largest = xsimd::max(largest, xsimd::abs(Floats::load_aligned(block + i)));
+    constexpr std::uint32_t kExponent = 0x7F800000, kUnit = 11u << 23;
+    const std::uint32_t power = __builtin_bit_cast(std::uint32_t, largest_lane(largest)) & kExponent;
+    const bool zeros = power == 0;
+    scales[b] = zeros ? 0.0f : __builtin_bit_cast(float, power - kUnit);
+    const float inverse = zeros ? 0.0f : __builtin_bit_cast(float, (254u << 23) - (power - kUnit));
+    for (std::size_t h = 0; h < 2; ++h)
+      store16(round_to_int16<Isa>(block + kHalfGroup * h, inverse), codes + kGroup * b + kHalfGroup * h);
+  }
 }
 
 template <class Isa, class Block>

@@ -8,13 +8,15 @@ namespace carat::cpu {
 
 namespace {
 
-// One token's positions are cut into segments, so that all threads have work however few heads there are: a segment is
-// whole blocks of keys, not too short to be worth a task, and there are never more of them than scratch has room for.
-constexpr std::size_t kSegments = 32;
+// One token's positions are cut into segments, so that all threads have work however few heads there are, and no more
+// than that takes, as the first rows of each come unawaited from memory. A segment is whole blocks of keys, not too
+// short to be worth a task, and there are never more of them than scratch has room for.
+constexpr std::size_t kSegments = 32, kSegmentsOfAllHeads = 64;
 constexpr std::size_t kLeastSegment = 2 * kKeyBlock;
 
-std::size_t segment_length(std::size_t positions) {
-  return std::max(kLeastSegment, parts(parts(positions, kSegments), kKeyBlock) * kKeyBlock);
+std::size_t segment_length(std::size_t positions, std::size_t kv_heads) {
+  const std::size_t segments = std::clamp<std::size_t>(kSegmentsOfAllHeads / kv_heads, 1, kSegments);
+  return std::max(kLeastSegment, parts(parts(positions, segments), kKeyBlock) * kKeyBlock);
 }
 
 void store_row(const Table& table, const Tensor& cache, std::size_t slot, const float* from) {
@@ -99,7 +101,7 @@ void CpuBackend::attend_rows(const Tensor& out, const Tensor& q, const KvLayer& 
   std::size_t most = 0;  // segments of a row
   for (std::size_t r = 0; r < count; ++r) {
     const auto last = static_cast<std::size_t>(rows.position[first + r]), from = first_seen(last, shape.window);
-    const std::size_t length = segment_length(last + 1 - from);
+    const std::size_t length = segment_length(last + 1 - from, shape.kv_heads);
     spans[r] = {from, last, length, parts(last + 1 - from, length)};
     most = std::max(most, spans[r].segments);
   }

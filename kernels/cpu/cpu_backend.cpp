@@ -41,6 +41,9 @@ Slab slab(std::initializer_list<Product> products, std::size_t task_rows, std::s
 // Whether weights deserve products finer than bf16: those stored in 16 bits and more.
 bool keeps_more_than_bf16(DType dtype) { return info(dtype).bytes >= 2 * info(dtype).block; }
 
+// What the codes of an activation take up in either form, with the bias of bytes, in floats.
+constexpr std::size_t code_floats(std::size_t cols) { return quads(cols) * (256 / sizeof(float) + 32); }
+
 }  // namespace
 
 Arena::~Arena() {
@@ -107,8 +110,7 @@ void CpuBackend::gather(Tensor out, const Tensor& x, std::span<const std::size_t
 
 void CpuBackend::matmul(const Tensor& x, std::size_t few, std::initializer_list<Product> products) {
   const auto any = [&](bool codes) {
-    return std::any_of(products.begin(), products.end(),
-                       [&](const Product& p) { return in_codes(p.w.dtype) == codes; });
+    return std::any_of(products.begin(), products.end(), [&](const Product& p) { return in_codes(p.w) == codes; });
   };
   for (std::size_t first = 0; first < few; first += kFewRows)
     multiply_rows(x, first, std::min(kFewRows, few - first), products);
@@ -129,7 +131,7 @@ void CpuBackend::feed_forward(Tensor out, const Tensor& x, std::size_t few, cons
   }
   for (std::size_t first = few; first < x.rows; first += kPanelTokens) {
     const std::size_t tokens = std::min(kPanelTokens, x.rows - first);
-    const bool gate = in_codes(f.w_gate.dtype), up = in_codes(f.w_up.dtype);
+    const bool gate = in_codes(f.w_gate), up = in_codes(f.w_up);
     pack(x, first, tokens, {gate || up, !gate || !up});
     gate_panels(tokens, f);
     multiply_panels(scratch_.packed_hidden, first, tokens, {{out, f.w_down}});
@@ -138,7 +140,7 @@ void CpuBackend::feed_forward(Tensor out, const Tensor& x, std::size_t few, cons
 
 void CpuBackend::grow_for_rows(std::size_t cols) {
   const std::size_t groups = cols / kGroup;
-  scratch_.q.grow(kFewRows * cols / 2);
+  scratch_.codes.grow(kFewRows * code_floats(cols));
   scratch_.scale.grow(kFewRows * groups);
   scratch_.sum.grow(kFewRows * groups);
   scratch_.half_sum.grow(kFewRows * groups * 2);
@@ -159,14 +161,20 @@ CpuBackend::FewTokens CpuBackend::quantise(const Tensor& x, std::size_t first, s
   pool_.for_each(count, [&](std::size_t t, std::size_t) {
     float *scale = scratch_.scale.data() + t * groups, *sum = scratch_.sum.data() + t * groups;
     float* half_sum = scratch_.half_sum.data() + t * groups * 2;
-    std::int16_t* q = reinterpret_cast<std::int16_t*>(scratch_.q.data()) + t * x.cols;
-    if (quantised) table_.quantize_activation(row(x, first + t), x.cols, q, scale, sum, half_sum);
-    tokens[t] = {row(x, first + t), q, scale, sum, half_sum};
+    float* codes = scratch_.codes.data() + t * code_floats(x.cols);
+    const Quantised to{reinterpret_cast<std::int16_t*>(codes),
+                       reinterpret_cast<std::int8_t*>(codes),
+                       reinterpret_cast<std::int32_t*>(codes) + 64 * quads(x.cols),
+                       scale,
+                       sum,
+                       half_sum};
+    if (quantised) table_.quantize_activation(row(x, first + t), x.cols, to);
+    tokens[t] = {row(x, first + t), to.q, to.bytes, to.bias, scale, sum, half_sum};
   });
   if (quantised && count >= kLeastTogether && table_.bring_together != nullptr) {
     pool_.for_each(parts(groups, kTogetherGroups), [&](std::size_t i, std::size_t) {
       const std::size_t from = i * kTogetherGroups, to = std::min(groups, from + kTogetherGroups);
-      table_.bring_together(tokens.data(), count, x.cols, from, to, scratch_.together_view);
+      table_.bring_together(tokens.data(), count, from, to, scratch_.together_view);
     });
     tokens[0].together = &scratch_.together_view;
   }
@@ -212,7 +220,9 @@ void CpuBackend::gate_rows(Tensor hidden, const Tensor& x, std::size_t first, co
   });
 }
 
-bool CpuBackend::in_codes(DType dtype) const { return table_.codes[static_cast<std::size_t>(dtype)].unpack != nullptr; }
+bool CpuBackend::in_codes(const Tensor& w) const {
+  return table_.codes[static_cast<std::size_t>(w.dtype)].unpack != nullptr && w.cols % kGroup == 0;
+}
 
 void CpuBackend::pack(const Tensor& x, std::size_t first, std::size_t tokens, WeightTypes weights) {
   const std::size_t tile = table_.tile_tokens, tiles = parts(tokens, tile);
@@ -237,11 +247,11 @@ Panel CpuBackend::panel(const Tensor& w, std::size_t first, std::size_t rows, co
   panel.scale = w.scale;
   panel.w = bytes(w) + first * panel.row_bytes;
   panel.unpack = table_.dequantize[static_cast<std::size_t>(w.dtype)];
-  panel.codes = table_.codes[static_cast<std::size_t>(w.dtype)];
+  if (in_codes(w)) panel.codes = table_.codes[static_cast<std::size_t>(w.dtype)];
   panel.unpack_tiles = table_.unpack_tiles[static_cast<std::size_t>(w.dtype)];
   panel.rows = rows;
   panel.cols = w.cols;
-  panel.packed = in_codes(w.dtype) ? packed.codes.data() : packed.floats.data();
+  panel.packed = in_codes(w) ? packed.codes.data() : packed.floats.data();
   panel.tokens = tokens;
   panel.scratch = scratch_.panels.data() + thread * kPanelScratch;
   return panel;
@@ -268,7 +278,7 @@ void CpuBackend::gate_panels(std::size_t tokens, const FeedForward& f) {
   const std::size_t hidden = f.w_gate.rows,
                     floats = parts(tokens, table_.tile_tokens) * table_.tile_tokens * padded_depth(hidden);
   scratch_.panels.grow(pool_.threads() * kPanelScratch);
-  const bool out_in_codes = in_codes(f.w_down.dtype);
+  const bool out_in_codes = in_codes(f.w_down);
   AlignedFloats& packed_out = out_in_codes ? scratch_.packed_hidden.codes : scratch_.packed_hidden.floats;
   packed_out.grow(floats);
   if (hidden != padded_depth(hidden)) std::fill_n(packed_out.data(), floats, 0.0f);

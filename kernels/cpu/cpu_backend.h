@@ -78,7 +78,7 @@ class CpuBackend final : public Backend {
   // Scratch that grows to the largest shape seen, so that no step after the first of its shape allocates; for few rows
   // it is reserved.
   struct Scratch {
-    AlignedFloats q;  // [kFewRows, cols], two codes in a float's place
+    AlignedFloats codes;  // of each of kFewRows
     AlignedFloats scale, sum, half_sum;
     AlignedFloats together;
     Together together_view;               // of `together`
@@ -98,7 +98,7 @@ class CpuBackend final : public Backend {
   void multiply_rows(const Tensor& x, std::size_t first, std::size_t count, std::initializer_list<Product>);
   // Tokens [first, first + tokens) of x, in tiles.
   void pack(const Tensor& x, std::size_t first, std::size_t tokens, WeightTypes);
-  bool in_codes(DType) const;  // whether panels of such weights are multiplied as integers
+  bool in_codes(const Tensor& w) const;  // whether panels of these weights are multiplied as integers
   // The packed tokens, which are rows `first` on of every `out`.
   void multiply_panels(const Packed& packed, std::size_t first, std::size_t tokens, std::initializer_list<Product>);
   // From packed tokens to packed hidden activations.

@@ -24,21 +24,14 @@ struct Decoded {
   [[gnu::always_inline]] void load(const Block* w) noexcept {
     Read::template scales<units>(w, scales);
     if constexpr (Read::kHasMinimum) Read::template minima<units>(w, minima);
+    const StagedCodes<Isa, Block, units> staged(w);
     [&]<std::size_t... unit>(std::index_sequence<unit...>) __attribute__((always_inline)) {
-      (store(unit, code<unit>(w)), ...);
+      (store(unit, staged.template of<unit>()), ...);
     }
     (std::make_index_sequence<units>{});
   }
 
  private:
-  template <std::size_t unit>
-  [[gnu::always_inline]] static Codes<Isa> code(const Block* w) noexcept {
-    if constexpr (HasOffset<Read>)
-      return Read::template raw_codes<unit>(w);
-    else
-      return Read::template codes<unit>(w);
-  }
-
   [[gnu::always_inline]] void store(std::size_t unit, const Codes<Isa>& from) noexcept {
     using Half = Int16x16<Isa>;
     for (std::size_t h = 0; h < 2; ++h)

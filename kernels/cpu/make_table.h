@@ -3,9 +3,9 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/encode_k.h"
 #include "kernels/cpu/few_rows.h"
-#include "kernels/cpu/pair_few_rows_x86.h"
 #include "kernels/cpu/panel.h"
 #include "kernels/cpu/probe.h"
+#include "kernels/cpu/quad_few_rows_x86.h"
 
 namespace carat::cpu {
 
@@ -19,9 +19,9 @@ constexpr void set_float(Table& table, DType dtype) noexcept {
 
 template <class Isa, class Block>
 constexpr void set_blocks(Table& table, DType dtype) noexcept {
-  if constexpr (kTakesPairs<Isa>) {
-    table.row_products[static_cast<std::size_t>(dtype)] = pair_row_products<Isa, Block>;
-    table.few_rows[static_cast<std::size_t>(dtype)] = pair_few_rows<Isa, Block>;
+  if constexpr (kTakesQuads<Isa>) {
+    table.row_products[static_cast<std::size_t>(dtype)] = quad_row_products<Isa, Block>;
+    table.few_rows[static_cast<std::size_t>(dtype)] = quad_few_rows<Isa, Block>;
   } else {
     table.row_products[static_cast<std::size_t>(dtype)] = quantized_row_products<Isa, Block>;
     table.few_rows[static_cast<std::size_t>(dtype)] = quantized_few_rows<Isa, Block>;
@@ -57,6 +57,8 @@ constexpr Table make_table(const char* name) noexcept {
   set_float<Isa, ReadF16<Isa>>(table, DType::f16);
   set_float<Isa, ReadBF16<Isa>>(table, DType::bf16);
   set_float<Isa, ReadSFP<Isa>>(table, DType::sfp);
+  if constexpr (kIs512<typename Isa::wide>)  // elsewhere no faster than floats, which keep more
+    table.codes[static_cast<std::size_t>(DType::sfp)] = {unpack_floats_to_codes<Isa, ReadSFP<Isa>>, 0};
   set_blocks<Isa, BlockQ4_0>(table, DType::q4_0);
   set_blocks<Isa, BlockQ4_1>(table, DType::q4_1);
   set_blocks<Isa, BlockQ5_0>(table, DType::q5_0);
@@ -69,9 +71,9 @@ constexpr Table make_table(const char* name) noexcept {
   set_blocks<Isa, BlockQ6_K>(table, DType::q6_k);
   set_blocks<Isa, BlockIQ4_NL>(table, DType::iq4_nl);
   set_blocks<Isa, BlockIQ4_XS>(table, DType::iq4_xs);
-  table.codes_in_pairs = kTakesPairs<Isa>;
-  if constexpr (kTakesPairs<Isa>) table.bring_together = bring_together<Isa>;
-  table.quantize_activation = quantize_activation<Isa>;
+  table.codes_in_bytes = kTakesQuads<Isa>;
+  if constexpr (kTakesQuads<Isa>) table.bring_together = bring_together<Isa>;
+  table.quantize_activation = quantize_activation<Isa, kTakesQuads<Isa>>;
   table.tile_tokens = kPackedTokens<Isa>;
   table.pack_tile = pack_tile<Isa>;
   table.pack_codes = pack_codes<Isa>;

@@ -6,7 +6,6 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/half.h"
-#include "kernels/quant/sfp.h"
 
 namespace carat::cpu {
 
@@ -31,14 +30,22 @@ inline xsimd::batch<float, Arch> multiply_add(xsimd::batch<float, Arch> a, xsimd
 
 // out[i] = the sum of x[i], for as many as a register holds (xsimd 8.1 mixes them up in 512-bit registers).
 template <class Arch>
-inline void sums_of(const xsimd::batch<float, Arch>* x, float* out) noexcept {
+[[gnu::always_inline]] inline void sums_of(const xsimd::batch<float, Arch>* x, float* out) noexcept {
   if constexpr (kIs512<Arch>) {
-    using Half = xsimd::batch<float, std::conditional_t<kIs512<Arch>, xsimd::fma3<xsimd::avx2>, Arch>>;
-    Half halves[16];
-    for (std::size_t i = 0; i < 16; ++i)
-      halves[i] = Half(_mm512_castps512_ps256(x[i])) + Half(_mm512_extractf32x8_ps(x[i], 1));
-    xsimd::haddp(halves).store_unaligned(out);
-    xsimd::haddp(halves + 8).store_unaligned(out + 8);
+    // Two registers become one at each step: first within parts of 128 bits, then part by part.
+    const auto by_words = [&](std::size_t i) __attribute__((always_inline)) {
+      const __m512 a = x[i], b = x[i + 1];
+      return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    };
+    const auto within_parts = [&](std::size_t i) __attribute__((always_inline)) {
+      const __m512d a = _mm512_castps_pd(by_words(i)), b = _mm512_castps_pd(by_words(i + 2));
+      return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    };
+    const auto by_parts = [](__m512 a, __m512 b) __attribute__((always_inline)) {
+      return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+    };
+    _mm512_storeu_ps(out,
+                     by_parts(by_parts(within_parts(0), within_parts(4)), by_parts(within_parts(8), within_parts(12))));
   } else {
     xsimd::haddp(x).store_unaligned(out);
   }
@@ -202,46 +209,6 @@ inline Int16x16<Isa> where_bits(std::uint16_t bits, std::int16_t value) noexcept
   }
 }
 
-// Two registers of floats from as many codes of sfp: `sfp_to_float` in 16 bits, which is all that these floats have.
-template <class Arch>
-inline void load_sfp(const std::uint8_t* from, xsimd::batch<float, Arch>& first,
-                     xsimd::batch<float, Arch>& second) noexcept {
-  constexpr std::int16_t kMagnitude = 127 << 5, kSmall = kSfpSmall >> 16, kLarge = kSfpLarge >> 16;
-  if constexpr (kIs512<Arch>) {
-    const __m512i codes = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-    const __m512i magnitude = _mm512_and_si512(_mm512_slli_epi16(codes, 5), _mm512_set1_epi16(kMagnitude));
-    const __m512i small = _mm512_add_epi16(magnitude, _mm512_set1_epi16(kSmall));
-    const __m512i large = _mm512_add_epi16(_mm512_srli_epi16(magnitude, 1), _mm512_set1_epi16(kLarge));
-    const __mmask32 not_zero = _mm512_test_epi16_mask(magnitude, magnitude);
-    const __m512i bits = _mm512_maskz_min_epi16(not_zero, small, large);
-    const __m512i all = _mm512_ternarylogic_epi32(bits, codes, _mm512_set1_epi16(INT16_MIN), 0xF8);  // a | b & c
-    const auto floats = [](__m256i half) { return _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16); };
-    first = _mm512_castsi512_ps(floats(_mm512_castsi512_si256(all)));
-    second = _mm512_castsi512_ps(floats(_mm512_extracti64x4_epi64(all, 1)));
-  } else if constexpr (kIs256<Arch>) {
-    const __m256i codes = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-    const __m256i magnitude = _mm256_and_si256(_mm256_slli_epi16(codes, 5), _mm256_set1_epi16(kMagnitude));
-    const __m256i small = _mm256_add_epi16(magnitude, _mm256_set1_epi16(kSmall));
-    const __m256i large = _mm256_add_epi16(_mm256_srli_epi16(magnitude, 1), _mm256_set1_epi16(kLarge));
-    const __m256i zero = _mm256_cmpeq_epi16(magnitude, _mm256_setzero_si256());
-    const __m256i bits = _mm256_andnot_si256(zero, _mm256_min_epi16(small, large));
-    const __m256i all = _mm256_or_si256(bits, _mm256_and_si256(codes, _mm256_set1_epi16(INT16_MIN)));
-    const auto floats = [](__m128i half) { return _mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16); };
-    first = _mm256_castsi256_ps(floats(_mm256_castsi256_si128(all)));
-    second = _mm256_castsi256_ps(floats(_mm256_extracti128_si256(all, 1)));
-  } else {
-    const __m128i zero = _mm_setzero_si128(), bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-    const __m128i codes = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);  // with the sign
-    const __m128i magnitude = _mm_and_si128(_mm_slli_epi16(codes, 5), _mm_set1_epi16(kMagnitude));
-    const __m128i small = _mm_add_epi16(magnitude, _mm_set1_epi16(kSmall));
-    const __m128i large = _mm_add_epi16(_mm_srli_epi16(magnitude, 1), _mm_set1_epi16(kLarge));
-    const __m128i bits = _mm_andnot_si128(_mm_cmpeq_epi16(magnitude, zero), _mm_min_epi16(small, large));
-    const __m128i all = _mm_or_si128(bits, _mm_and_si128(codes, _mm_set1_epi16(INT16_MIN)));
-    first = _mm_castsi128_ps(_mm_unpacklo_epi16(zero, all));
-    second = _mm_castsi128_ps(_mm_unpackhi_epi16(zero, all));
-  }
-}
-
 // Two neighbouring int16 in every lane.
 template <class Arch>
 inline xsimd::batch<std::int32_t, Arch> pair_everywhere(const std::int16_t* from) noexcept {
@@ -301,6 +268,18 @@ inline Int16x16<Isa> round_to_int16(const float* x, float factor) noexcept {
   }
 }
 
+// The higher bytes of sixteen int16, 64 bytes further the lower ones, and -128 times the sum of each four higher ones.
+template <class Isa>
+[[gnu::always_inline]] inline void store_as_bytes(const Int16x16<Isa>& x, std::int8_t* bytes,
+                                                  std::int32_t* bias) noexcept {
+  const __m256i words = x.part[0], high_words = _mm256_srai_epi16(words, 8);
+  const __m128i high = _mm256_cvtepi16_epi8(high_words);
+  const __m128i biased = _mm_dpbusd_epi32(_mm_setzero_si128(), _mm_set1_epi8(-128), high);  // unsigned: 128
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), high);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + 64), _mm256_cvtepi16_epi8(words));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bias), _mm_sub_epi32(_mm_setzero_si128(), biased));
+}
+
 // The i-th register of floats of sixteen int16.
 template <class Isa>
 inline narrow_vec<float, Isa> to_float(const Int16x16<Isa>& x, std::size_t i) noexcept {
@@ -312,6 +291,37 @@ inline narrow_vec<float, Isa> to_float(const Int16x16<Isa>& x, std::size_t i) no
     const __m128i eight = x.part[i / 2];
     const __m128i four = i % 2 == 0 ? _mm_unpacklo_epi16(eight, eight) : _mm_unpackhi_epi16(eight, eight);
     return _mm_cvtepi32_ps(_mm_srai_epi32(four, 16));
+  }
+}
+
+template <class Arch>
+[[gnu::always_inline]] inline float largest_lane(xsimd::batch<float, Arch> x) noexcept {
+  const auto of_four = [](__m128 four) __attribute__((always_inline)) {
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+  };
+  const auto of_eight = [&](__m256 eight) __attribute__((always_inline)) {
+    return of_four(_mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)));
+  };
+  if constexpr (kIs512<Arch>)
+    return of_eight(_mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1)));
+  else if constexpr (kIs256<Arch>)
+    return of_eight(x);
+  else
+    return of_four(x);
+}
+
+// The elements of x[0], each twice, in both registers.
+template <class Isa>
+inline void twice_each(narrow_vec<float, Isa> (&x)[2]) noexcept {
+  if constexpr (kNarrowIs256<Isa>) {
+    const __m256 all = x[0];
+    x[0] = _mm256_permutevar8x32_ps(all, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+    x[1] = _mm256_permutevar8x32_ps(all, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
+  } else {
+    const __m128 all = x[0];
+    x[0] = _mm_unpacklo_ps(all, all);
+    x[1] = _mm_unpackhi_ps(all, all);
   }
 }
 
@@ -333,14 +343,17 @@ inline void gather_halves(const void* first, std::size_t stride, float* out) noe
     return *reinterpret_cast<const std::uint16_t*>(static_cast<const char*>(first) + i * stride);
   };
   if constexpr (n == 8 && kNarrowIs256<Isa>) {
-    __m128i halves = _mm_cvtsi32_si128(at(0));
-    halves = _mm_insert_epi16(halves, at(1), 1);
-    halves = _mm_insert_epi16(halves, at(2), 2);
-    halves = _mm_insert_epi16(halves, at(3), 3);
-    halves = _mm_insert_epi16(halves, at(4), 4);
-    halves = _mm_insert_epi16(halves, at(5), 5);
-    halves = _mm_insert_epi16(halves, at(6), 6);
-    halves = _mm_insert_epi16(halves, at(7), 7);
+    // Each is read with as many bytes before it as bring it to its place: a blend goes to any port, an insert to one.
+    const auto eight = [&](std::size_t i) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(static_cast<const char*>(first) + i * stride - 2 * i));
+    };
+    __m128i halves = _mm_blend_epi16(eight(0), eight(1), 2);
+    halves = _mm_blend_epi16(halves, eight(2), 4);
+    halves = _mm_blend_epi16(halves, eight(3), 8);
+    halves = _mm_blend_epi16(halves, eight(4), 16);
+    halves = _mm_blend_epi16(halves, eight(5), 32);
+    halves = _mm_blend_epi16(halves, eight(6), 64);
+    halves = _mm_blend_epi16(halves, eight(7), 128);
     _mm256_storeu_ps(out, _mm256_cvtph_ps(halves));
   } else {
     for (std::size_t i = 0; i < n; ++i) out[i] = half_value<Isa>(at(i));

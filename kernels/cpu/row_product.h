@@ -2,10 +2,10 @@
 #pragma once
 #include <utility>
 
-#include "kernels/cpu/pair_codes_x86.h"
 #include "kernels/cpu/readers.h"
+#include "kernels/cpu/sfp_ops_x86.h"
+#include "kernels/cpu/staged_codes_x86.h"
 #include "kernels/cpu/table.h"
-#include "kernels/quant/sfp.h"
 
 namespace carat::cpu {
 
@@ -21,6 +21,7 @@ inline constexpr std::size_t kFloatStreams = kIs512<typename Isa::wide> ? 4 : 2;
 
 template <class Isa>
 [[gnu::always_inline]] inline void prefetch(const void* from, std::size_t bytes) noexcept {
+#pragma GCC unroll 16
   for (std::size_t i = 0; i < bytes; i += 64)
     __builtin_prefetch(static_cast<const char*>(from) + kPrefetchDistance + i);
 }
@@ -35,10 +36,30 @@ struct RowSums {
   float total() const noexcept { return sum_of(products[0] + products[1] + minima) + rest; }
 };
 
+// Has floats read from memory again: one that is broadcast from there costs no shuffle, as one kept in a register
+// would.
+template <std::size_t n>
+[[gnu::always_inline]] inline void leave_in_memory(float (&x)[n]) noexcept {
+  asm("" : "+m"(x));
+}
+
 // out[i] *= by[i], or by[i / 2] for two scales per unit.
 template <class Isa, std::size_t n, std::size_t per_unit>
-[[gnu::always_inline]] inline void scale_by_units(float* out, const float* by) noexcept {
-  for (std::size_t i = 0; i < n; ++i) out[i] *= by[i / per_unit];
+[[gnu::always_inline]] inline void scale_by_units(float (&out)[n], const float* by) noexcept {
+  using Floats = narrow_vec<float, Isa>;
+  if constexpr (n < per_unit * Floats::size) {
+    for (std::size_t i = 0; i < n; ++i) out[i] *= by[i / per_unit];
+  } else {
+    for (std::size_t i = 0; i < n; i += per_unit * Floats::size, by += Floats::size) {
+      Floats factors[2] = {Floats::load_unaligned(by), Floats()};
+      if constexpr (per_unit == 2) twice_each<Isa>(factors);
+      for (std::size_t j = 0; j < per_unit; ++j) {
+        float* at = out + i + j * Floats::size;
+        (Floats::load_aligned(at) * factors[j]).store_aligned(at);
+      }
+    }
+    leave_in_memory(out);
+  }
 }
 
 // sums + factor * minima · the sums of the activation that belong to them.
@@ -86,13 +107,9 @@ template <class Isa, class Block, std::size_t units>
   scale_by_units<Isa, kScales, kPerUnit>(scales, x.scale + at);
 
   const std::int16_t* q = x.q + kGroup * at;
+  const StagedCodes<Isa, Block, units> staged(w);
   const auto add_unit = [&]<std::size_t unit>() __attribute__((always_inline)) {
-    const Codes<Isa> codes = [&] {
-      if constexpr (HasOffset<Read>)
-        return Read::template raw_codes<unit>(w);
-      else
-        return Read::template codes<unit>(w);
-    }();
+    const Codes<Isa> codes = staged.template of<unit>();
     const Int16x16<Isa> x0 = load16<Isa>(q + 32 * unit), x1 = load16<Isa>(q + 32 * unit + 16);
     Floats& chain = sums.products[unit % 2];
     const Ints first = dot<Isa>(Ints(0), codes.half[0], x0);
@@ -139,13 +156,13 @@ inline void quantized_row_products(const std::byte* w, std::size_t rows, std::si
     row_product<Isa, Block, 1>(from + r * row, 0, cols, x, out + r, 0);
 }
 
-// Weights in floating point: how a register of them is read, or two, and a single one.
+// Weights in floating point: how a register of them is read, or four, and a single one.
 template <class Isa, class Read>
 struct ReadFloats {
   template <class Element>
-  static void load_two(const Element* from, vec<float, Isa>& first, vec<float, Isa>& second) noexcept {
-    first = Read::load(from);
-    second = Read::load(from + vec<float, Isa>::size);
+  [[gnu::always_inline]] static void load_four(const Element* from, vec<float, Isa> (&out)[4]) noexcept {
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) out[i] = Read::load(from + i * vec<float, Isa>::size);
   }
 };
 template <class Isa>
@@ -172,14 +189,14 @@ template <class Isa>
 struct ReadSFP {
   using Element = std::uint8_t;
   static vec<float, Isa> load(const std::uint8_t* from) noexcept {
-    alignas(64) std::uint8_t codes[2 * vec<float, Isa>::size] = {};
+    alignas(64) std::uint8_t codes[4 * vec<float, Isa>::size] = {};
     __builtin_memcpy(codes, from, vec<float, Isa>::size);
-    vec<float, Isa> first, second;
-    load_two(codes, first, second);
-    return first;
+    vec<float, Isa> out[4];
+    load_four(codes, out);
+    return out[0];
   }
-  static void load_two(const std::uint8_t* from, vec<float, Isa>& first, vec<float, Isa>& second) noexcept {
-    load_sfp<typename Isa::wide>(from, first, second);
+  [[gnu::always_inline]] static void load_four(const std::uint8_t* from, vec<float, Isa> (&out)[4]) noexcept {
+    load_sfp<typename Isa::wide>(from, out);
   }
   static float value(std::uint8_t code) noexcept { return sfp_to_float(code); }
 };
@@ -213,13 +230,11 @@ template <class Isa, class Read, std::size_t n>
     for (std::size_t r = 0; r < n; ++r) {
       const auto* from = a + r * apart + i;
       prefetch<Isa>(from, 4 * kLanes * sizeof(*a));
+      Floats weights[4];
+      Read::load_four(from, weights);
 #pragma GCC unroll 4
-      for (std::size_t j = 0; j < 4; j += 2) {
-        Floats first, second;
-        Read::load_two(from + j * kLanes, first, second);
-        sums[r][j] = multiply_add(first, Floats::load_unaligned(b + i + j * kLanes), sums[r][j]);
-        sums[r][j + 1] = multiply_add(second, Floats::load_unaligned(b + i + (j + 1) * kLanes), sums[r][j + 1]);
-      }
+      for (std::size_t j = 0; j < 4; ++j)
+        sums[r][j] = multiply_add(weights[j], Floats::load_unaligned(b + i + j * kLanes), sums[r][j]);
     }
   for (std::size_t r = 0; r < n; ++r)
     out[r * stride] = finish_float_product<Isa, Read>(a + r * apart, b, i, cols, sums[r]);
@@ -237,10 +252,19 @@ inline void float_row_products(const std::byte* w, std::size_t rows, std::size_t
     float_product<Isa, Read, 1>(row + r * cols, 0, cols, x.exact, out + r, 0);
 }
 
+// Sixteen codes of an activation to where they belong; `to_bytes` as Quantised has them.
+template <class Isa, bool to_bytes>
+[[gnu::always_inline]] inline void store_codes(const Int16x16<Isa>& codes, std::size_t at,
+                                               const Quantised& out) noexcept {
+  if constexpr (to_bytes)
+    store_as_bytes<Isa>(codes, out.bytes + place_of_high_byte(at), out.bias + place_of_bias(at));
+  else
+    store16(codes, out.q + at);
+}
+
 // x in groups of 32: q = round(x / scale), scale = max |x| / 32767.
-template <class Isa>
-inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, float* scale, float* sum,
-                                float* half_sum) noexcept {
+template <class Isa, bool to_bytes>
+inline void quantize_activation(const float* x, std::size_t n, const Quantised& out) noexcept {
   using Floats = narrow_vec<float, Isa>;
   using Ints = narrow_vec<std::int32_t, Isa>;
   for (std::size_t g = 0; g < n / kGroup; ++g, x += kGroup) {
@@ -252,16 +276,18 @@ inline void quantize_activation(const float* x, std::size_t n, std::int16_t* q, 
     float peak = 0;
     for (const float lane : lanes) peak = lane > peak ? lane : peak;
 
-    scale[g] = peak / 32767.0f;
+    out.scale[g] = peak / 32767.0f;
     const float inverse = peak > 0 ? 32767.0f / peak : 0.0f;
     for (std::size_t h = 0; h < 2; ++h) {
       const Int16x16<Isa> codes = round_to_int16<Isa>(x + kHalfGroup * h, inverse);
-      store16(codes, q + place_of_code(kGroup * g + kHalfGroup * h, n, kTakesPairs<Isa>));
+      store_codes<Isa, to_bytes>(codes, kGroup * g + kHalfGroup * h, out);
       const auto total = sum_of(dot<Isa>(Ints(0), codes, all16<Isa>(1)));
-      half_sum[2 * g + h] = scale[g] * static_cast<float>(total);
+      out.half_sum[2 * g + h] = out.scale[g] * static_cast<float>(total);
     }
-    sum[g] = half_sum[2 * g] + half_sum[2 * g + 1];
+    out.sum[g] = out.half_sum[2 * g] + out.half_sum[2 * g + 1];
   }
+  if constexpr (to_bytes)
+    for (std::size_t i = n; i < quads(n) * kQuad; i += kHalfGroup) store_codes<Isa, to_bytes>(all16<Isa>(0), i, out);
 }
 
 }  // namespace carat::cpu

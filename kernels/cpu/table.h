@@ -18,20 +18,35 @@ inline constexpr std::size_t kHalfGroup = 16;
 struct Together;
 struct Activation {
   const float* exact = nullptr;        // [cols]
-  const std::int16_t* q = nullptr;     // [cols], where place_of_code says
+  const std::int16_t* q = nullptr;     // [cols]
+  const std::int8_t* bytes = nullptr;  // or, where Table::codes_in_bytes: [quads, 256], as place_of_high_byte says
+  const std::int32_t* bias = nullptr;  // with them: [quads, 2, 16]: -128 times the sum of each four high bytes
   const float* scale = nullptr;        // [cols / 32]
   const float* sum = nullptr;          // [cols / 32], of scale * q
   const float* half_sum = nullptr;     // [cols / 16], likewise
   const Together* together = nullptr;  // of the first of a few tokens, where there is one: all of them
 };
 
-// Where code i of n lies in Activation::q: in order, or, where the row takes units of 32 in pairs, sixteen codes of the
-// one and sixteen of the other in turn.
-[[gnu::always_inline]] constexpr std::size_t place_of_code(std::size_t i, std::size_t n, bool in_pairs) {
-  const std::size_t first = i / (2 * kGroup) * (2 * kGroup);  // of the pair
-  if (!in_pairs || first + 2 * kGroup > n) return i;
-  return first + i % kGroup / kHalfGroup * kGroup + i % (2 * kGroup) / kGroup * kHalfGroup + i % kHalfGroup;
+// Codes as bytes: of each 128, the last of them made up with zeros, the first sixteen of each 32 and then the second;
+// of these the higher bytes, with their sign, and 64 bytes further the lower ones, without.
+inline constexpr std::size_t kQuad = 4 * kGroup;
+constexpr std::size_t quads(std::size_t cols) { return (cols + kQuad - 1) / kQuad; }
+[[gnu::always_inline]] constexpr std::size_t place_of_high_byte(std::size_t i) {
+  return i / kQuad * 256 + i % kGroup / kHalfGroup * 128 + i % kQuad / kGroup * kHalfGroup + i % kHalfGroup;
 }
+
+// Where the bias of code i and its three neighbours lies.
+[[gnu::always_inline]] constexpr std::size_t place_of_bias(std::size_t i) {
+  return i / kQuad * 32 + i % kGroup / kHalfGroup * 16 + i % kQuad / kGroup * 4 + i % kHalfGroup / 4;
+}
+
+// Where the quantised parts of an Activation go: either `q` or `bytes` and `bias`.
+struct Quantised {
+  std::int16_t* q = nullptr;
+  std::int8_t* bytes = nullptr;
+  std::int32_t* bias = nullptr;
+  float *scale = nullptr, *sum = nullptr, *half_sum = nullptr;
+};
 
 inline constexpr std::size_t kFewTokens = 16;  // of few_rows, at most
 
@@ -43,8 +58,8 @@ struct Together {
   float* half_sum = nullptr;     // [cols / 16, kFewTokens]
   std::int32_t* high_sum = nullptr;  // [cols / 16, kFewTokens], of high bytes
 };
-// From how many on it pays to have them so: fewer are faster one by one, with the weights in the first-level cache.
-inline constexpr std::size_t kLeastTogether = 7;
+// From how many on it pays to have them so: with fewer, lanes would stand empty.
+inline constexpr std::size_t kLeastTogether = 10;
 
 // Weights times many tokens goes by panels: a slab of rows is unpacked once, to integers or to f32, a slice of the
 // depth at a time, and multiplied with all tokens. The slab and the slice fit the second-level cache together.
@@ -181,15 +196,14 @@ struct Table {
   void (*few_rows[kDTypeCount])(const std::byte* w, std::size_t rows, std::size_t cols, const Activation* x,
                                 std::size_t tokens, float* out, std::size_t stride) noexcept;
   // Fills groups [first, last) of 32 columns of `out`. Null where few_rows does not look at it.
-  void (*bring_together)(const Activation* x, std::size_t tokens, std::size_t cols, std::size_t first, std::size_t last,
+  void (*bring_together)(const Activation* x, std::size_t tokens, std::size_t first, std::size_t last,
                          const Together& out) noexcept = nullptr;
   UnpackFloats dequantize[kDTypeCount];
   UnpackTiles unpack_tiles[kDTypeCount];  // null but for AMX
-  CodeFormat codes[kDTypeCount];          // null for weights in floating point and where tiles are faster
-  bool codes_in_pairs = false;            // of activations: place_of_code
+  CodeFormat codes[kDTypeCount];          // null for weights of many bits and where tiles are faster
+  bool codes_in_bytes = false;            // of activations
   // Fills the quantised parts of an Activation; n is a multiple of 32.
-  void (*quantize_activation)(const float* x, std::size_t n, std::int16_t* q, float* scale, float* sum,
-                              float* half_sum) noexcept;
+  void (*quantize_activation)(const float* x, std::size_t n, const Quantised& out) noexcept;
 
   std::size_t tile_tokens;  // tokens per packed tile
   // [tokens <= tile_tokens, cols] -> tile_tokens * padded_depth(cols) floats, in whatever order the row's panel_product

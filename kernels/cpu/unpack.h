@@ -45,11 +45,10 @@ inline void unpack_floats(const std::byte* from, float* out, std::size_t n) noex
   constexpr std::size_t kLanes = vec<float, Isa>::size;
   const auto* w = reinterpret_cast<const typename Read::Element*>(from);
   std::size_t i = 0;
-  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-    vec<float, Isa> first, second;
-    Read::load_two(w + i, first, second);
-    first.store_unaligned(out + i);
-    second.store_unaligned(out + i + kLanes);
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    vec<float, Isa> four[4];
+    Read::load_four(w + i, four);
+    for (std::size_t j = 0; j < 4; ++j) four[j].store_unaligned(out + i + j * kLanes);
   }
   for (; i + kLanes <= n; i += kLanes) Read::load(w + i).store_unaligned(out + i);
   for (; i < n; ++i) out[i] = Read::value(w[i]);

@@ -37,4 +37,11 @@ Gpus find_gpus();
 // The backend of found[index]. Throws DeviceError.
 std::unique_ptr<Backend> make_gpu_backend(std::size_t index);
 
+// Bytes that such a backend takes besides weights, cache and what it is asked to make, for steps of `batch` rows.
+std::uint64_t gpu_scratch_bytes(const FewRowsShape& shape, std::size_t batch);
+
+// Bytes per second that found[index] reads and writes when it copies its memory: the best of a few times. Throws
+// DeviceError.
+double gpu_copy_rate(std::size_t index);
+
 }  // namespace carat

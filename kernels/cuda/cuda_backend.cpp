@@ -8,8 +8,8 @@ namespace carat::cuda {
 
 namespace {
 
-// Positions of a segment of attention, about, and segments at most.
-constexpr std::size_t kSegment = 128, kMostSegments = 64;
+// Positions of a segment of attention, about.
+constexpr std::size_t kSegment = 128;
 std::size_t segments_of(std::size_t slots) { return std::clamp<std::size_t>(parts(slots, kSegment), 1, kMostSegments); }
 
 float* floats(const Tensor& tensor) { return static_cast<float*>(tensor.where); }
@@ -241,34 +241,3 @@ void CudaBackend::attend_rows(const Tensor& out, const Tensor& q, const KvLayer&
 void CudaBackend::soft_cap(Tensor x, float cap) { step_.add(cuda::soft_cap({floats(x), x.rows * x.cols, cap})); }
 
 }  // namespace carat::cuda
-
-namespace carat {
-
-std::string_view gpu_kind() { return "cuda"; }
-
-Gpus find_gpus() {
-  int count = 0;
-  const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess) return {{}, cudaGetErrorString(error)};
-  Gpus gpus;
-  for (int i = 0; i < count; ++i) {
-    cudaDeviceProp properties;
-    std::size_t free = 0, total = 0;
-    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
-    if (cudaSetDevice(i) != cudaSuccess || cudaMemGetInfo(&free, &total) != cudaSuccess) free = total = 0;
-    gpus.found.push_back({"cuda" + std::to_string(i), properties.name,
-                          "sm_" + std::to_string(properties.major) + std::to_string(properties.minor), total, free});
-  }
-  if (gpus.found.empty()) gpus.why_none = "no GPU that can be used";
-  return gpus;
-}
-
-std::unique_ptr<Backend> make_gpu_backend(std::size_t index) {
-  const int device = static_cast<int>(index);
-  cudaDeviceProp properties;
-  cuda::check(cudaSetDevice(device), "device " + std::to_string(index));
-  cuda::check(cudaGetDeviceProperties(&properties, device), "device " + std::to_string(index));
-  return std::make_unique<cuda::CudaBackend>(static_cast<std::uint32_t>(properties.multiProcessorCount));
-}
-
-}  // namespace carat

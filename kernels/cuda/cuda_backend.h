@@ -10,6 +10,9 @@
 
 namespace carat::cuda {
 
+// Of attention, at most: a token's positions are cut into so many.
+inline constexpr std::size_t kMostSegments = 64;
+
 class CudaBackend final : public Backend {
  public:
   // `processors`: how many the device has. It is the current device, and stays it.

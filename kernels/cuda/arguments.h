@@ -164,4 +164,16 @@ struct Merge {
 };
 Launch merge(std::uint32_t tokens, const Merge&);
 
+// Attention of many tokens of one sequence, at consecutive positions, in tiles of half precision.
+inline constexpr std::uint32_t kMaxTileHeadDim = 256;
+struct AttendTiles {
+  CacheSide k, v;
+  const float* q;          // [tokens, heads * head_dim]
+  float* out;              // likewise
+  std::size_t first_slot;  // of the sequence
+  std::uint32_t tokens, position, slots, heads, kv_heads, head_dim, window;
+  float scale, soft_cap;
+};
+Launch attend_tiles(const AttendTiles&);
+
 }  // namespace carat::cuda

@@ -1,10 +1,9 @@
-// Attention over the cache: a block takes a segment of what one token sees, and the query heads that share a cached
+// Attention of single tokens: a block takes a segment of what one token sees, and the query heads that share a cached
 // one.
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cuda/arguments.h"
-#include "kernels/cuda/decode.cuh"
+#include "kernels/cuda/cached.cuh"
 
 namespace carat::cuda {
 namespace {
@@ -14,35 +13,6 @@ constexpr unsigned kQueries = 8;  // heads that a block takes, at most
 constexpr unsigned kKeys = 32;    // at a time
 constexpr unsigned kLeastSegment = 128;
 constexpr float kNothing = -INFINITY;
-
-struct Four {
-  float x[4];
-};
-
-// Elements [at, at + 4) of a cached row; those from `end` on are 0. `aligned`: heads are multiples of 4.
-__device__ __forceinline__ float load_one(const CacheSide& side, const std::uint8_t* row, unsigned at) {
-  if (side.dtype == DType::f32) return reinterpret_cast<const float*>(row)[at];
-  if (side.dtype == DType::q8_0) {
-    const std::uint8_t* const block = row + 34 * (at / 32);
-    return load_half(block) * code_less<128>(block[2 + at % 32] ^ 128u);
-  }
-  const unsigned bits = load2(row + 2 * at);
-  return side.dtype == DType::f16 ? half_bits(bits) : bf16_bits(bits);
-}
-__device__ __forceinline__ Four load_four(const CacheSide& side, std::size_t slot, unsigned at, unsigned end) {
-  const std::uint8_t* const row = side.at + slot * side.row_bytes;
-  const bool in_pairs = side.dtype == DType::f16 || side.dtype == DType::bf16;
-  if (in_pairs && at % 4 == 0 && side.row_bytes % 8 == 0 && at + 4 <= end) {
-    const uint2 w = *reinterpret_cast<const uint2*>(row + 2 * at);
-    const unsigned bits[4] = {w.x & 0xFFFFu, w.x >> 16, w.y & 0xFFFFu, w.y >> 16};
-    Four four;
-    for (unsigned i = 0; i < 4; ++i) four.x[i] = side.dtype == DType::f16 ? half_bits(bits[i]) : bf16_bits(bits[i]);
-    return four;
-  }
-  Four four;
-  for (unsigned i = 0; i < 4; ++i) four.x[i] = at + i < end ? load_one(side, row, at + i) : 0.0f;
-  return four;
-}
 
 // What a block does: positions [first, end) of a sequence, for `queries` heads from `head` on.
 struct Work {

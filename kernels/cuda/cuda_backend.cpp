@@ -203,13 +203,40 @@ void CudaBackend::store(const KvLayer& layer, const Tensor& k, const Tensor& v, 
                                              position, small(layer.slots), small(layer.k.cols)}));
 }
 
-// Few rows cut their positions into segments, so that the whole device has work; many have enough without.
+// Few rows cut their positions into segments, so that the whole device has work; many of a sequence share what they
+// read.
 void CudaBackend::attend(Tensor out, const Tensor& q, const KvLayer& layer, const Rows& rows,
                          const AttentionShape& shape) {
   const std::size_t segments = segments_of(layer.slots);
   for (std::size_t first = 0; first < rows.few; first += kFewRows)
     attend_rows(out, q, layer, rows, first, std::min(kFewRows, rows.few - first), segments, shape);
-  if (rows.few < rows.size()) attend_rows(out, q, layer, rows, rows.few, rows.size() - rows.few, 1, shape);
+  for (std::size_t first = rows.few, end = first; first < rows.size(); first = end) {
+    while (end < rows.size() && rows.sequence[end] == rows.sequence[first]) ++end;
+    if (shape.head_dim > kMaxTileHeadDim)
+      attend_rows(out, q, layer, rows, first, end - first, 1, shape);
+    else
+      attend_run(out, q, layer, rows, first, end - first, shape);
+  }
+}
+
+void CudaBackend::attend_run(const Tensor& out, const Tensor& q, const KvLayer& layer, const Rows& rows,
+                             std::size_t first, std::size_t count, const AttentionShape& shape) {
+  AttendTiles a{};
+  a.k = side_of(layer.k);
+  a.v = side_of(layer.v);
+  a.q = floats(row_view(q, first, count));
+  a.out = floats(row_view(out, first, count));
+  a.first_slot = static_cast<std::size_t>(rows.sequence[first]) * layer.slots;
+  a.tokens = small(count);
+  a.position = static_cast<std::uint32_t>(rows.position[first]);
+  a.slots = small(layer.slots);
+  a.heads = small(shape.heads);
+  a.kv_heads = small(shape.kv_heads);
+  a.head_dim = small(shape.head_dim);
+  a.window = small(shape.window);
+  a.scale = shape.scale;
+  a.soft_cap = shape.soft_cap;
+  step_.add(attend_tiles(a));
 }
 
 void CudaBackend::attend_rows(const Tensor& out, const Tensor& q, const KvLayer& layer, const Rows& rows,

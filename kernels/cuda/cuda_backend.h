@@ -63,6 +63,9 @@ class CudaBackend final : public Backend {
   void multiply_many(const Tensor& x, const Product&);
   void attend_rows(const Tensor& out, const Tensor& q, const KvLayer&, const Rows&, std::size_t first,
                    std::size_t count, std::size_t segments, const AttentionShape&);
+  // Rows of one sequence.
+  void attend_run(const Tensor& out, const Tensor& q, const KvLayer&, const Rows&, std::size_t first, std::size_t count,
+                  const AttentionShape&);
 
   std::uint32_t processors_;
   Stream stream_;

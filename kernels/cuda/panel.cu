@@ -83,18 +83,22 @@ __global__ void __launch_bounds__(kThreads) panel_product(PanelProduct a) {
     fill_weights<type>(weights, a.w, first_row, col);
     fill_tokens(tokens, a, first_token, col);
     __syncthreads();
+#pragma unroll
     for (unsigned k = 0; k < kTileDepth; k += 16) {
       wmma::fragment<wmma::matrix_a, 16, 16, 16, half, wmma::row_major> of_tokens[2];
       wmma::fragment<wmma::matrix_b, 16, 16, 16, half, wmma::col_major> of_rows[2];
+#pragma unroll
       for (unsigned i = 0; i < 2; ++i) {
         wmma::load_matrix_sync(of_tokens[i], tokens + (warp_token + 16 * i) * kStride + k, kStride);
         wmma::load_matrix_sync(of_rows[i], weights + (warp_row + 16 * i) * kStride + k, kStride);
       }
+#pragma unroll
       for (unsigned i = 0; i < 4; ++i)
         wmma::mma_sync(sums[i / 2][i % 2], of_tokens[i / 2], of_rows[i % 2], sums[i / 2][i % 2]);
     }
     __syncthreads();
   }
+#pragma unroll
   for (unsigned i = 0; i < 4; ++i)
     wmma::store_matrix_sync(out + (warp_token + 16 * (i / 2)) * kOutStride + warp_row + 16 * (i % 2),
                             sums[i / 2][i % 2], kOutStride, wmma::mem_row_major);

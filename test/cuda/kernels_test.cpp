@@ -60,8 +60,9 @@ struct Pair {
   }
 };
 
-constexpr double kRounding = 2e-6;    // of sums in float
-constexpr double kElevenBits = 1e-3;  // of tiles in half precision
+constexpr double kRounding = 2e-6;        // of sums in float
+constexpr double kElevenBits = 1e-3;      // of tiles in half precision
+constexpr double kOfSharpSoftmax = 6e-3;  // of scores of about ten in half precision
 
 Tensor host_weight(DType dtype, std::size_t rows, std::size_t cols, const std::vector<std::byte>& bytes) {
   return {dtype, rows, cols, const_cast<std::byte*>(bytes.data()), 0.75f};
@@ -268,8 +269,8 @@ struct Heads {
   std::size_t heads, kv_heads, head_dim;
 };
 
-// Two sequences in a ring of `slots`, the first of them around it; then attention of a few rows, and of many.
-Tensor attend_over(const Side& side, const Heads& h, DType type, std::size_t slots, std::size_t window, float cap) {
+// Two sequences in a ring of `slots`, the first of them around it.
+KvLayer fill_cache(const Side& side, const Heads& h, DType type, std::size_t slots) {
   const std::size_t cols = h.kv_heads * h.head_dim, length = slots + 5;
   Backend& b = *side.backend;
   const KvLayer layer{b.make(type, 2 * slots, cols), b.make(type, 2 * slots, cols), slots};
@@ -287,28 +288,70 @@ Tensor attend_over(const Side& side, const Heads& h, DType type, std::size_t slo
               {std::span(sequences).subspan(first, n), std::span(positions).subspan(first, n), 0});
     }
   }
-  const auto last = static_cast<std::int32_t>(length - 1), half = static_cast<std::int32_t>(slots / 2 - 1);
-  const std::vector<SequenceId> sequences = {0, 1, 1, 0, 0};
-  const std::vector<std::int32_t> positions = {last, 0, half, last - 1, last};
-  const Tensor q = side.tensor(random_floats(5 * h.heads * h.head_dim, 13, 2), 5, h.heads * h.head_dim);
-  const Tensor out = b.make(DType::f32, 5, h.heads * h.head_dim);
-  b.attend(out, q, layer, {sequences, positions, 3}, {h.heads, h.kv_heads, h.head_dim, 0.3f, cap, window});
+  return layer;
+}
+
+struct Where {
+  SequenceId sequence;
+  std::size_t position;
+};
+
+Tensor attend_at(const Side& side, const KvLayer& layer, const Heads& h, const std::vector<Where>& places,
+                 std::size_t few, std::size_t window, float cap) {
+  std::vector<SequenceId> sequences;
+  std::vector<std::int32_t> positions;
+  for (const Where& place : places) {
+    sequences.push_back(place.sequence);
+    positions.push_back(static_cast<std::int32_t>(place.position));
+  }
+  const std::size_t cols = h.heads * h.head_dim;
+  const Tensor q = side.tensor(random_floats(places.size() * cols, 13, 2), places.size(), cols);
+  const Tensor out = side.backend->make(DType::f32, places.size(), cols);
+  side.backend->attend(out, q, layer, {sequences, positions, few},
+                       {h.heads, h.kv_heads, h.head_dim, 0.3f, cap, window});
   return out;
 }
 
+const std::vector<Heads> kHeads = {{4, 2, 32}, {9, 1, 64}, {2, 2, 256}, {3, 1, 18}, {1, 1, 320}};
+constexpr DType kCaches[] = {DType::f16, DType::bf16, DType::q8_0, DType::f32};
+
 }  // namespace
 
-TEST_CASE("cuda: attention over caches of every type, through rings and windows, is the reference's", "[cuda]") {
+TEST_CASE("cuda: attention of few tokens, over every cache, ring and window, is the reference's", "[cuda]") {
   CARAT_NEEDS_GPU();
   const Pair pair;
-  const std::vector<Heads> shapes = {{4, 2, 32}, {9, 1, 64}, {2, 2, 256}, {3, 1, 18}};
-  for (const Heads& h : shapes) {
-    for (const DType type : {DType::f16, DType::bf16, DType::q8_0, DType::f32}) {
+  for (const Heads& h : kHeads) {
+    for (const DType type : kCaches) {
       if (h.head_dim % info(type).block != 0) continue;
       for (const std::size_t slots : {40u, 333u}) {
         INFO(info(type).name << " heads " << h.heads << " of " << h.head_dim << ", slots " << slots);
-        pair.compare(1e-5, [&](const Side& side) { return attend_over(side, h, type, slots, slots - 3, 0); });
-        pair.compare(1e-5, [&](const Side& side) { return attend_over(side, h, type, slots, 7, 20); });
+        const std::size_t last = slots + 4;
+        const std::vector<Where> places = {{0, last}, {1, 0}, {1, slots / 2 - 1}, {0, last - 1}};
+        for (const std::size_t window : {std::size_t{7}, slots - 3})
+          pair.compare(1e-5, [&](const Side& side) {
+            return attend_at(side, fill_cache(side, h, type, slots), h, places, 4, window, window == 7 ? 20.0f : 0.0f);
+          });
+      }
+    }
+  }
+}
+
+TEST_CASE("cuda: attention of prompts, over every cache, ring and window, is the reference's", "[cuda]") {
+  CARAT_NEEDS_GPU();
+  const Pair pair;
+  for (const Heads& h : kHeads) {
+    for (const DType type : kCaches) {
+      if (h.head_dim % info(type).block != 0) continue;
+      const std::size_t slots = 150, last = slots + 4, count = 45;
+      std::vector<Where> places = {{1, 30}};  // few
+      for (std::size_t i = 0; i < count; ++i) places.push_back({0, last + 1 - count + i});
+      for (std::size_t i = 0; i < 20; ++i) places.push_back({1, 40 + i});
+      for (const std::size_t window : {std::size_t{7}, slots - count, std::size_t{0}}) {
+        INFO(info(type).name << " heads " << h.heads << " of " << h.head_dim << ", window " << window);
+        if (window == 0) places.erase(places.begin() + 1, places.begin() + 1 + static_cast<std::ptrdiff_t>(count));
+        pair.compare(kOfSharpSoftmax, [&](const Side& side) {
+          return attend_at(side, fill_cache(side, h, type, slots), h, places, 1, window, window == 7 ? 20.0f : 0.0f);
+        });
       }
     }
   }

@@ -16,6 +16,7 @@
 #include "app/commands.h"
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/gpu_choice.h"
 #include "app/interrupt.h"
 #include "app/log.h"
 #include "app/model_names.h"
@@ -24,6 +25,7 @@
 #include "app/user_path.h"
 #include "engine/error.h"
 #include "engine/signature.h"
+#include "kernels/gpu.h"
 
 namespace carat {
 namespace {
@@ -50,7 +52,7 @@ using ModelChoice = std::variant<std::string, MadeUpModel>;  // a path, or what 
 
 struct Plan {
   std::vector<ModelChoice> models;
-  std::vector<BackendOptions> backends;
+  std::vector<BackendFlags> backends;
   std::vector<std::size_t> batches, steps;
   std::vector<CacheTypes> caches;
   std::vector<BenchTest> tests;
@@ -87,12 +89,14 @@ std::vector<ModelChoice> choose_models(const BenchFlags& f, Texts& words) {
   return models;
 }
 
-std::vector<BackendOptions> choose_backends(const BenchFlags& f) {
+std::vector<BackendFlags> choose_backends(const BenchFlags& f) {
   std::vector<std::size_t> threads = parse_counts("-t", f.threads, kThreads);
   if (threads.empty()) threads.push_back(BackendFlags{}.options().threads);
-  std::vector<BackendOptions> backends;
+  std::vector<BackendFlags> backends;
   for (const std::string& isa : f.isas.empty() ? Texts{""} : split_lists("--isa", f.isas))
-    for (const std::size_t count : threads) backends.push_back(BackendFlags{count, isa}.options());
+    for (const std::size_t count : threads)
+      backends.push_back({count, isa, "auto", f.gpu_layers.empty() ? "auto" : f.gpu_layers});
+  for (const BackendFlags& backend : backends) backend.options();  // says what this machine cannot use
   return backends;
 }
 
@@ -121,9 +125,6 @@ std::vector<CacheTypes> choose_caches(const BenchFlags& f) {
 
 // What other programs can be told and this one does anyway, or not at all.
 void check_fixed_flags(const BenchFlags& f) {
-  if (!f.gpu_layers.empty() && f.gpu_layers != "0" && f.gpu_layers != "auto") {
-    throw NoResource("-ngl " + f.gpu_layers + ": this build runs on the CPU alone, with 0 layers on a GPU");
-  }
   for (const char* const always : {"", "1", "on", "auto"})
     if (f.flash_attention == always) return;
   throw BadUsage("-fa " + f.flash_attention + ": attention is always of the flash kind here", "-fa on, or nothing");
@@ -131,6 +132,7 @@ void check_fixed_flags(const BenchFlags& f) {
 
 Plan make_plan(const BenchFlags& f, Texts& words) {
   check_fixed_flags(f);
+  choose_device(choose_backends(f).front());  // or says that there is none, before any file is opened
   return {choose_models(f, words),
           choose_backends(f),
           parse_counts("-b", or_default(f.batches, "2048"), kBatches),
@@ -152,8 +154,8 @@ std::string time_now() {
 class Reports {
  public:
   explicit Reports(const BenchFlags& f) {
-    const BenchColumns columns = {!f.batches.empty(), !f.steps.empty(), !f.keys.empty(), !f.values.empty(),
-                                  !f.isas.empty()};
+    const BenchColumns columns = {!f.batches.empty(), !f.steps.empty(), !f.keys.empty(),
+                                  !f.values.empty(),  !f.isas.empty(),  !f.gpu_layers.empty()};
     out_ = report("-o", f.output, columns);
     if (!f.output_err.empty()) err_ = report("-oe", f.output_err, columns);
   }
@@ -198,7 +200,7 @@ class Bench {
     for (std::size_t i = 0; i < files.size() && !stopped(); ++i) {
       const BenchModel model =
           files[i] ? std::move(*files[i]) : make_bench_model(std::get<MadeUpModel>(plan_.models[i]));
-      for (const BackendOptions& backend : plan_.backends)
+      for (const BackendFlags& backend : plan_.backends)
         if (!stopped()) run_backend(model, backend);
     }
     reports_.end();
@@ -212,10 +214,27 @@ class Bench {
 
   bool stopped() const { return watch_ && watch_->ending(); }
 
-  void run_backend(const BenchModel& bench, const BackendOptions& options) {
+  // The largest session that the tests ask for, and the largest step.
+  SessionOptions largest_session() const {
+    SessionOptions largest{1, std::min(std::ranges::max(plan_.batches), std::ranges::max(plan_.steps)), {}};
+    for (const BenchTest& test : plan_.tests) largest.context = std::max(largest.context, test.depth + test.tokens());
+    for (const CacheTypes& cache : plan_.caches)
+      if (info(cache.k).bytes * info(largest.cache.k).block > info(largest.cache.k).bytes * info(cache.k).block)
+        largest.cache = cache;
+    return largest;
+  }
+
+  void run_backend(const BenchModel& bench, const BackendFlags& flags) {
+    const BackendOptions options = flags.options();
     const auto start = Clock::now();
-    const Model model = load_model(bench.file, make_cpu_backend(options));
+    const GpuChoice gpu = choose_gpu(flags, bench.file, read_config(bench.file), largest_session());
+    const Model model = load_placed(bench.file, flags, gpu);
     BenchResult result;
+    result.device = device_of(model);
+    result.gpu_layers = gpu.layers;
+    if (gpu.layers > 0) result.gpu_name = find_gpus().found[gpu.device].name;
+    const bool on_gpu_alone = gpu.layers > 0 && model.border() == 0;
+    if (on_gpu_alone && flags_.ceilings) result.gpu_ceiling = gpu_copy_rate(gpu.device);
     result.load_ms = bench.open_ms + std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     result.model_name = bench.name;
     result.model_type = bench.type;
@@ -223,7 +242,7 @@ class Bench {
     result.model_parameters = bench.parameters;
     result.isa = model.backend->name();
     result.threads = options.threads;
-    const auto probe = flags_.ceilings ? std::make_unique<Probe>(options) : nullptr;
+    const auto probe = flags_.ceilings && gpu.layers == 0 ? std::make_unique<Probe>(options) : nullptr;
     if (probe != nullptr) result.product = probe->product();
     for (const std::size_t batch : plan_.batches)
       for (const std::size_t step : plan_.steps)
@@ -259,7 +278,8 @@ class Bench {
     result.test_time = time_now();
     const SessionOptions session = {0, std::min(result.batch, result.step), result.cache};
     result.times =
-        measure(model, probe, weights, {result.test, session, flags_.repetitions, flags_.warm_up}, watch_->token());
+        measure(model, probe, weights, {result.test, session, flags_.repetitions, flags_.warm_up, result.gpu_ceiling},
+                watch_->token());
     if (!result.times.samples_ns.empty()) reports_.add(result);
   }
 
@@ -274,8 +294,8 @@ class Bench {
 
 int print_signature(const BenchFlags& f) {
   char line[16];
-  for (const BackendOptions& backend : choose_backends(f)) {
-    std::snprintf(line, sizeof line, "%08x\n", signature(signature_steps(backend)));
+  for (const BackendFlags& backend : choose_backends(f)) {
+    std::snprintf(line, sizeof line, "%08x\n", signature(signature_steps(backend.options())));
     print(line);
   }
   return kExitDone;
@@ -313,7 +333,8 @@ void add_test_flags(CLI::App& app, BenchFlags& f) {
   add_texts(app, "--cache-type-v", f.values, "TYPE,...", "keep values in these (default: f16)")->group(kMore);
   add_texts(app, "--isa", f.isas, "NAME,...", "instruction sets to use; 'list' shows what this machine has")
       ->group(kMore);
-  add_text(app, "--n-gpu-layers,--gpu-layers", f.gpu_layers, "0", "layers on a GPU; 0 is all there is")->group(kMore);
+  add_text(app, "--n-gpu-layers,--gpu-layers", f.gpu_layers, "N", "layers on a GPU: N, auto (what fits) or all")
+      ->group(kMore);
   add_text(app, "--flash-attn", f.flash_attention, "on", "attention in blocks; it always is")->group(kMore);
 }
 

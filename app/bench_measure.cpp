@@ -108,6 +108,7 @@ BenchTimes measure(const Model& model, Probe* probe, std::span<const std::span<c
   const bool reads = run.test.prompt == 0, multiplies = run.test.reply == 0;
   double ceiling = 0;
   const auto look_up = [&] {
+    if (reads && run.gpu_ceiling) ceiling = *run.gpu_ceiling;
     if (probe == nullptr || reads == multiplies) return;
     for (std::size_t i = 0; i < kProbeRounds && !stop.stop_requested(); ++i)
       ceiling = std::max(ceiling, reads ? probe->read_rate(weights) : probe->product_rate());

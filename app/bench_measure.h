@@ -39,6 +39,7 @@ struct BenchRun {
   SessionOptions session;  // the context is the test's
   std::size_t repetitions = 5;
   bool warm_up = true;
+  std::optional<double> gpu_ceiling = {};  // bytes per second of the GPU that the model is on
 };
 
 // `probe` may be null: no ceilings. `weights`: where they lie.

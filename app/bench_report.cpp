@@ -1,6 +1,7 @@
 #include "app/bench_report.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -37,12 +38,19 @@ std::vector<double> tokens_per_second(const BenchResult& r) {
   return rates;
 }
 
+// As llama-bench has them: "CPU", "CUDA", "CUDA,CPU".
+std::string backends(const BenchResult& r) {
+  std::string names = r.device;
+  for (char& c : names) c = c == '+' ? ',' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return names;
+}
+
 void add_setup(Fields& fields, const BenchResult& r) {
   fields["build_commit"] = CARAT_VERSION;
   fields["build_number"] = 0;
   fields["cpu_info"] = cpu_name();
-  fields["gpu_info"] = "";
-  fields["backends"] = "CPU";
+  fields["gpu_info"] = r.gpu_name;
+  fields["backends"] = backends(r);
   fields["model_filename"] = r.model_name;
   fields["model_type"] = r.model_type;
   fields["model_size"] = r.model_bytes;
@@ -52,7 +60,7 @@ void add_setup(Fields& fields, const BenchResult& r) {
   fields["n_threads"] = r.threads;
   fields["type_k"] = info(r.cache.k).name;
   fields["type_v"] = info(r.cache.v).name;
-  fields["n_gpu_layers"] = 0;
+  fields["n_gpu_layers"] = r.gpu_layers;
   fields["n_prompt"] = r.test.prompt;
   fields["n_gen"] = r.test.reply;
   fields["n_depth"] = r.test.depth;
@@ -233,12 +241,13 @@ class MarkdownReport : public BenchReport {
     std::vector<Cell> cells = {{"model", r.model_type, 30, true},
                                {"size", memory_size(r.model_bytes), 10},
                                {"params", parameter_count(r.model_parameters), 10},
-                               {"backend", "CPU", 10, true},
+                               {"backend", backends(r), 10, true},
                                {"threads", std::to_string(r.threads), 7}};
     if (columns_.batch) cells.push_back({"n_batch", std::to_string(r.batch), 7});
     if (columns_.step) cells.push_back({"n_ubatch", std::to_string(r.step), 8});
     if (columns_.type_k) cells.push_back({"type_k", std::string(info(r.cache.k).name), 6, true});
     if (columns_.type_v) cells.push_back({"type_v", std::string(info(r.cache.v).name), 6, true});
+    if (columns_.gpu_layers) cells.push_back({"ngl", std::to_string(r.gpu_layers), 3});
     if (columns_.isa) cells.push_back({"isa", r.isa, 10, true});
     const auto rate = either_rate(r.times);
     const Fields share = share_of_ceiling(r.times);
@@ -258,7 +267,8 @@ class MarkdownReport : public BenchReport {
     if (const auto rate = either_rate(r.times); rate && rate->ceiling) {
       const bool reads = r.times.read.has_value();
       line += ", ceiling " + rate_text(*rate->ceiling, reads) +
-              (reads ? " of plain reading" : " of " + std::string(r.product) + " products");
+              (reads ? std::string(r.gpu_ceiling ? " of a copy on the GPU" : " of plain reading")
+                     : " of " + std::string(r.product) + " products");
     }
     notes_.push_back(line);
   }

@@ -41,7 +41,7 @@ ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& 
                                          const SamplingOptions& sampling, std::size_t context) {
   ConversationOptions options;
   options.session = {context, o.context.batch, o.context.cache};
-  check_memory(model.files.file, model.model.config, options.session);
+  check_memory(model.files.file, model.model, options.session);
   options.lookup = o.lookup;
   options.sampling = sampling;
   options.overflow = o.overflow;

@@ -22,7 +22,7 @@ int chat(const ChatOptions& o, Call& call) {
     throw BadUsage("chat needs a terminal to read from",
                    "for one answer use 'carat run'; --input-format has the lines of standard input answered");
   }
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend, o.context);
   return Chat(o, model, call.interrupt).talk();
 }
 

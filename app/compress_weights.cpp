@@ -176,6 +176,7 @@ int compress(const CompressFlags& given, Call& call) {
   const std::string type = !o.type.empty() ? o.type : target == Target::gguf ? "q8_0" : "sfp";
   check_type(target, type);
   if (!o.dry_run) check_target(o.out, o.force);
+  o.backend.refuse_gpu();
   const BackendOptions backend = o.backend.options();
   ModelSource source = open_named(o.in, {o.tokenizer, o.config, model});
   const std::vector<PlannedTensor> planned = plan(source, target, type);

@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/gpu_choice.h"
 #include "app/ids.h"
 #include "app/interrupt.h"
 #include "app/memory_need.h"
@@ -33,7 +34,7 @@ int exit_code(const Interrupt::Watch& watch) { return watch.signal() == 0 ? kExi
 // Tokens, cross-entropy and perplexity of a text.
 int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt) {
   const std::string text = read_text(o.text_file);
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend, o.context);
   const std::vector<TokenId> ids = model.tokenizer->encode(text);
   const TokenId first = model.tokenizer->add_bos() ? model.tokenizer->bos() : -1;
   const std::size_t all = ids.size() + (first >= 0 ? 1 : 0);
@@ -41,7 +42,7 @@ int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt)
   if (context < 2) throw BadUsage(source_name(o.text_file) + ": too few tokens to foresee any");
 
   const SessionOptions room{context, o.context.batch, o.context.cache};
-  check_memory(model.files.file, model.model.config, room);
+  check_memory(model.files.file, model.model, room);
   Session session(model.model, room);
   const Interrupt::Watch watch(interrupt);
   const CrossEntropy result = cross_entropy(session, ids, first, watch.token());
@@ -57,7 +58,7 @@ int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt)
 int write_logits(const EvalOptions& o, const std::string& path, Interrupt& interrupt) {
   const std::string text = read_text(o.ids_file);
   const ModelFile file = open_file(path);
-  const Model model = load_model(file, make_cpu_backend(o.backend.options()));
+  const Model model = load_placed(file, o.backend, choose_gpu(o.backend, o.context, file));
   const std::vector<TokenId> ids = parse_ids(text, source_name(o.ids_file), model.config.vocabulary);
   if (ids.empty()) throw BadUsage(source_name(o.ids_file) + ": no ids");
   const std::size_t context = o.context.context > 0 ? o.context.positions(model.config) : ids.size();
@@ -67,7 +68,7 @@ int write_logits(const EvalOptions& o, const std::string& path, Interrupt& inter
   }
 
   const SessionOptions room{ids.size(), o.context.batch, o.context.cache};
-  check_memory(file, model.config, room);
+  check_memory(file, model, room);
   Session session(model, room);
   const Interrupt::Watch watch(interrupt);
   OutputFile out(o.logits_out);

@@ -30,8 +30,9 @@ struct ModelFacts {
 struct Start {
   ModelFacts model;
   std::size_t context = 0, threads = 0, batch = 0;
-  std::string device;  // the backend
-  std::string isa;     // its instruction set
+  std::string device;  // "cpu", a kind of GPU, or both
+  std::string isa;     // the CPU's instruction set
+  std::size_t gpu_layers = 0;
   std::string template_name;
   SamplingOptions sampling;
 };

@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "engine/error.h"
+#include "kernels/gpu.h"
 
 namespace carat {
 namespace {
@@ -42,6 +43,8 @@ ErrorEvent describe(const std::exception_ptr& failure, Phase phase) {
     return event("unsupported", kExitModel, false, e.what());
   } catch (const NoResource& e) {
     return event("no_resource", kExitResource, true, e.what());
+  } catch (const DeviceError& e) {
+    return event("no_resource", kExitResource, true, e.what(), "-ngl 0 runs on the CPU");
   } catch (const std::bad_alloc&) {
     return event("out_of_memory", kExitResource, true, "not enough memory",
                  "a smaller context (-c) or batch (-b) takes less");

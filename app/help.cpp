@@ -11,7 +11,7 @@
 #include "app/manual_page.h"
 #include "app/nearest.h"
 #include "app/output.h"
-#include "kernels/backend.h"
+#include "kernels/gpu.h"
 
 namespace carat {
 
@@ -52,7 +52,7 @@ Command add_version(CLI::App& app) {
                        {"commit", CARAT_COMMIT},  // empty: not built in a repository
                        {"compiler", CARAT_COMPILER},
                        {"isas", usable_isas()},
-                       {"cuda", false}}));
+                       {"cuda", gpu_kind() == "cuda"}}));
     } else {
       print("carat " CARAT_VERSION "\n");
     }

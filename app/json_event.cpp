@@ -97,7 +97,7 @@ void add(Json& json, const Start& start, const RequestLabel& label) {
   json["batch"] = start.batch;
   json["device"] = start.device;
   json["isa"] = start.isa;
-  json["gpu_layers"] = 0;
+  json["gpu_layers"] = start.gpu_layers;
   json["template"] = start.template_name;
   json["sampling"] = sampling_json(start.sampling);
 }

@@ -9,10 +9,12 @@
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/json_event.h"
+#include "app/log.h"
+#include "app/memory_need.h"
 #include "app/model_names.h"
 #include "app/output.h"
 #include "app/threads.h"
-#include "kernels/backend.h"
+#include "kernels/gpu.h"
 
 namespace carat {
 namespace {
@@ -66,9 +68,18 @@ int devices(const DevicesOptions& o, Call& call) {
   ::sysinfo(&memory);
   const std::uint64_t bytes = std::uint64_t{memory.totalram} * memory.mem_unit;
   const auto isas = usable_isas();
+  const Gpus gpus = find_gpus();
   if (o.json) {
-    print(json_line(Json::array(
-        {{{"device", "cpu"}, {"name", cpu_name()}, {"threads", usable_cpus()}, {"isas", isas}, {"memory", bytes}}})));
+    Json list = Json::array(
+        {{{"device", "cpu"}, {"name", cpu_name()}, {"threads", usable_cpus()}, {"isas", isas}, {"memory", bytes}}});
+    for (const Gpu& gpu : gpus.found) {
+      list.push_back({{"device", gpu.id},
+                      {"name", gpu.name},
+                      {"architecture", gpu.architecture},
+                      {"memory", gpu.memory},
+                      {"free", gpu.free}});
+    }
+    print(json_line(list));
     return kExitDone;
   }
   std::string names;
@@ -77,6 +88,11 @@ int devices(const DevicesOptions& o, Call& call) {
   std::snprintf(size, sizeof size, "%.1f GiB", static_cast<double>(bytes) / (1 << 30));
   print("cpu  " + cpu_name() + "\n     " + std::to_string(usable_cpus()) + " threads, " + size + " of memory\n     " +
         names + "\n");
+  for (const Gpu& gpu : gpus.found) {
+    print(gpu.id + "  " + gpu.name + "\n     " + gpu.architecture + ", " + size_name(gpu.memory) + " of memory, " +
+          size_name(gpu.free) + " free\n");
+  }
+  if (!gpu_kind().empty() && gpus.found.empty()) log_note("no GPU: " + gpus.why_none);
   return kExitDone;
 }
 

@@ -35,8 +35,9 @@ std::size_t longest_context(const ModelFile& file, const ModelConfig& config, Se
   return least * kContextStep;
 }
 
-void check_memory(const ModelFile& file, const ModelConfig& config, const SessionOptions& options,
-                  std::size_t sequences) {
+void check_memory(const ModelFile& file, const Model& model, const SessionOptions& options, std::size_t sequences) {
+  if (model.border() == 0) return;
+  const ModelConfig& config = model.config;
   const MemoryNeed need = memory_need(file, config, options, sequences);
   const std::uint64_t available = available_memory();
   if (need.total() <= available) return;

@@ -25,9 +25,9 @@ MemoryNeed memory_need(const ModelFile& file, const ModelConfig& config, const S
 std::size_t longest_context(const ModelFile& file, const ModelConfig& config, SessionOptions options,
                             std::size_t sequences, std::uint64_t available);
 
-// Throws Failure (resource), with the arithmetic and what would fit, where the machine has less left.
-void check_memory(const ModelFile& file, const ModelConfig& config, const SessionOptions& options,
-                  std::size_t sequences = 1);
+// Throws Failure (resource), with the arithmetic and what would fit, where the machine has less left. A model that is
+// on a GPU as a whole was measured when it was placed there.
+void check_memory(const ModelFile& file, const Model& model, const SessionOptions& options, std::size_t sequences = 1);
 
 // "1.5 GiB".
 std::string size_name(std::uint64_t bytes);

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "app/demo.h"
+#include "app/gpu_choice.h"
 #include "app/log.h"
 #include "engine/error.h"
 #include "engine/file/gguf.h"
@@ -146,14 +147,15 @@ ChatFrame::Choice choose_frame(const ModelFile& file, const Tokenizer& tokenizer
   return ChatFrame::choose(chat_template(file), file.metadata().text_or("general.architecture", ""), tokenizer);
 }
 
-OpenModel open_model(ModelFiles files, const BackendOptions& options) {
-  Model model = load_model(files.file, make_cpu_backend(options));
+OpenModel open_model(ModelFiles files, const BackendFlags& backend, const ContextFlags& context,
+                     std::size_t sequences) {
+  Model model = load_placed(files.file, backend, choose_gpu(backend, context, files.file, sequences));
   auto tokenizer = open_tokenizer(files);
   auto frame = choose_frame(files.file, *tokenizer);
   const std::string& path = files.file.path();
   log_detail(path + ": " + model.config.architecture + ", " + std::to_string(model.config.layers.size()) + " layers; " +
-             std::to_string(options.threads) + " threads, " + std::string(model.backend->name()) +
-             "; turns: " + std::string(frame.frame.name()));
+             std::to_string(backend.options().threads) + " threads, " + std::string(model.backend->name()) + "; " +
+             std::to_string(model.gpu_layers) + " layers on a GPU; turns: " + std::string(frame.frame.name()));
   for (const std::string& name : model.weights.unused) log_detail(path + ": tensor " + quote(name) + " is not used");
   return {std::move(files), std::move(model), std::move(tokenizer), std::move(frame)};
 }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "app/options.h"
 #include "engine/file/model_file.h"
 #include "engine/model.h"
 #include "tokenizer/chat_frame.h"
@@ -31,8 +32,10 @@ struct OpenModel {
   ChatFrame::Choice frame;
 };
 
-// Throws BadFile, Unsupported and NoResource.
-OpenModel open_model(ModelFiles files, const BackendOptions& options);
+// Placed where the flags say, for `sequences` sessions at once of such a context. Throws BadFile, Unsupported,
+// NoResource, DeviceError and Failure.
+OpenModel open_model(ModelFiles files, const BackendFlags& backend, const ContextFlags& context,
+                     std::size_t sequences = 1);
 
 // The parts by themselves. What they return looks into the files.
 bool has_tokenizer(const ModelFiles& files);

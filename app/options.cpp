@@ -100,8 +100,9 @@ void BackendFlags::add_to(CLI::App& app) {
               "threads (default: as many as CPUs) [CARAT_THREADS]")
       ->envname("CARAT_THREADS");
   add_text(app, "--isa", isa, "NAME", "instruction set to use; 'list' shows what this machine has")->group(kMore);
-  add_text(app, "--device", device, "NAME", "what to run on: cpu or auto (the cpu is all there is)")->group(kMore);
-  add_text(app, "--gpu-layers", gpu_layers, "N", "layers on a GPU (-ngl): 0 or auto (there is no GPU) [CARAT_NGL]")
+  add_text(app, "--device", device, "NAME", "what to run on: cpu, auto, or a GPU that 'carat devices' shows")
+      ->group(kMore);
+  add_text(app, "--gpu-layers", gpu_layers, "N", "layers on a GPU (-ngl): N, auto (what fits) or all [CARAT_NGL]")
       ->envname("CARAT_NGL")
       ->group(kMore);
 }
@@ -113,13 +114,12 @@ BackendOptions BackendFlags::options() const {
     for (const std::string_view name : usable) names += (names.empty() ? "" : ", ") + std::string(name);
     throw BadUsage("--isa: this machine cannot use '" + isa + "'", "it can use " + names);
   }
-  if (device != "auto" && device != "cpu") {
-    throw Failure(kExitResource, "--device: there is no device '" + device + "'", "'carat devices' lists them");
-  }
-  if (gpu_layers != "auto" && gpu_layers != "0") {
-    throw Failure(kExitResource, "--gpu-layers: there is no GPU to put " + gpu_layers + " layers on", "-ngl 0");
-  }
   return {threads ? *threads : std::min(usable_cpus(), kMaxThreads), isa};
+}
+
+void BackendFlags::refuse_gpu() const {
+  if ((device == "auto" || device == "cpu") && (gpu_layers == "auto" || gpu_layers == "0")) return;
+  throw Failure(kExitResource, "this is done on the CPU: no GPU takes part in it", "--device cpu");
 }
 
 void ContextFlags::add_to(CLI::App& app) {

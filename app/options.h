@@ -36,6 +36,8 @@ struct BackendFlags {
 
   void add_to(CLI::App&);
   BackendOptions options() const;
+  // For what only the CPU does. Throws Failure (resource) where a GPU was asked for.
+  void refuse_gpu() const;
 };
 
 struct ContextFlags {

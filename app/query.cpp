@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/failure.h"
+#include "app/gpu_choice.h"
 #include "app/model_facts.h"
 
 namespace carat {
@@ -108,8 +109,9 @@ Start Asker::start(const PreparedQuery& query) const {
           context_,
           threads_,
           options_.context.batch,
-          "cpu",
+          device_of(model_.model),
           std::string(model_.model.backend->name()),
+          model_.model.gpu_layers,
           std::string(frame_.name()),
           query.sampling};
 }

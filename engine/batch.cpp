@@ -16,8 +16,8 @@ Batch::Batch(const Model& model, const BatchOptions& options)
     : model_(model),
       options_{options.sequences, options.context, std::min(options.batch, options.context), options.cache},
       rows_(options_.batch + options_.sequences),  // a prompt, and a token of each of the others
-      cache_(model.config, *model.backend, options_.cache, options_.sequences, options_.context, options_.batch),
-      scratch_(model.config, *model.backend, rows_, std::min(kLogitRows, options_.sequences)),
+      cache_(model, options_.cache, options_.sequences, options_.context, options_.batch),
+      scratch_(model, rows_, std::min(kLogitRows, options_.sequences)),
       slots_(options_.sequences),
       logits_(model.config.vocabulary) {
   for (auto* runs : {&few_, &long_}) runs->reserve(options_.sequences);
@@ -108,7 +108,7 @@ void Batch::hand_over(const OnLogits& on_logits) {
     const std::size_t count = std::min(scratch_.logits.rows, ready_.size() - first);
     const Tensor logits = project(model_, scratch_, std::span(ready_rows_).subspan(first, count), count);
     for (std::size_t i = 0; i < count; ++i, ++first) {
-      model_.backend->read(logits_, row_view(logits, i, 1));
+      model_.output_backend().read(logits_, row_view(logits, i, 1));
       on_logits(ready_[first], logits_);
     }
   }

@@ -2,17 +2,32 @@
 
 namespace carat {
 
-Scratch::Scratch(const ModelConfig& c, Backend& backend, std::size_t batch, std::size_t logit_rows) {
-  const auto make = [&](std::size_t rows, std::size_t cols) { return backend.make(DType::f32, rows, cols); };
-  x = make(batch, c.width);
-  h = make(batch, c.width);
-  q = make(batch, c.heads * c.head_dim);
-  attended = make(batch, c.heads * c.head_dim);
-  k = make(batch, c.kv_heads * c.head_dim);
-  v = make(batch, c.kv_heads * c.head_dim);
-  logits = make(logit_rows, c.vocabulary);
-  for (std::size_t i = 0; i < c.ropes.size(); ++i) rotations.push_back(make(batch, c.rope_dim));
+namespace {
+
+Activations make_activations(const ModelConfig& c, Backend& backend, std::size_t batch) {
+  const auto make = [&](std::size_t cols) { return backend.make(DType::f32, batch, cols); };
+  Activations a;
+  a.x = make(c.width);
+  a.h = make(c.width);
+  a.q = make(c.heads * c.head_dim);
+  a.attended = make(c.heads * c.head_dim);
+  a.k = make(c.kv_heads * c.head_dim);
+  a.v = make(c.kv_heads * c.head_dim);
+  for (std::size_t i = 0; i < c.ropes.size(); ++i) a.rotations.push_back(make(c.rope_dim));
   backend.reserve({c.width, c.hidden, c.heads, c.head_dim});
+  return a;
+}
+
+}  // namespace
+
+Scratch::Scratch(const Model& model, std::size_t batch, std::size_t logit_rows) {
+  const ModelConfig& c = model.config;
+  Backend& output = model.output_backend();
+  last = make_activations(c, output, batch);
+  logits = output.make(DType::f32, logit_rows, c.vocabulary);
+  if (model.gpu == nullptr || model.border() == 0) return;
+  first = make_activations(c, *model.backend, batch);
+  handing.resize(batch * c.width);
 }
 
 std::size_t Scratch::bytes(const ModelConfig& c, std::size_t batch, std::size_t logit_rows) {
@@ -24,24 +39,18 @@ std::size_t Scratch::bytes(const ModelConfig& c, std::size_t batch, std::size_t 
 namespace {
 
 // The first `rows` rows of every activation; there is room for the largest batch.
-void narrow(Scratch& s, std::size_t rows) {
-  for (Tensor* tensor : {&s.x, &s.h, &s.q, &s.attended, &s.k, &s.v}) tensor->rows = rows;
-  for (Tensor& rotation : s.rotations) rotation.rows = rows;
+void narrow(Activations& a, std::size_t rows) {
+  for (Tensor* tensor : {&a.x, &a.h, &a.q, &a.attended, &a.k, &a.v}) tensor->rows = rows;
+  for (Tensor& rotation : a.rotations) rotation.rows = rows;
 }
 
-}  // namespace
-
-bool forward(const Model& model, const KvCache& cache, Scratch& s, std::span<const TokenId> ids, const Rows& rows,
-             const std::stop_token& stop) {
+// Layers [first, end), which one backend has; false when it was asked to stop.
+bool run_layers(const Model& model, std::size_t first, std::size_t end, const KvCache& cache, Activations& s,
+                const Rows& rows, const std::stop_token& stop) {
   const ModelConfig& c = model.config;
-  Backend& b = *model.backend;
-  narrow(s, ids.size());
-
-  b.embed(s.x, model.weights.embed, ids, c.embed_scale);
-  for (std::size_t i = 0; i < c.ropes.size(); ++i) b.rotations(s.rotations[i], model.weights.frequencies[i], rows);
-
-  for (std::size_t i = 0; i < c.layers.size(); ++i) {
+  for (std::size_t i = first; i < end; ++i) {
     if (stop.stop_requested()) return false;
+    Backend& b = model.backend_of(i);
     const LayerWeights& w = model.weights.layers[i];
     const LayerConfig& layer = c.layers[i];
 
@@ -71,12 +80,37 @@ bool forward(const Model& model, const KvCache& cache, Scratch& s, std::span<con
   return true;
 }
 
+void begin(const Model& model, Backend& b, const std::vector<Tensor>& frequencies, Activations& s, const Rows& rows) {
+  narrow(s, rows.size());
+  for (std::size_t i = 0; i < model.config.ropes.size(); ++i) b.rotations(s.rotations[i], frequencies[i], rows);
+}
+
+}  // namespace
+
+bool forward(const Model& model, const KvCache& cache, Scratch& s, std::span<const TokenId> ids, const Rows& rows,
+             const std::stop_token& stop) {
+  const Weights& w = model.weights;
+  const std::size_t border = model.border(), layers = model.config.layers.size();
+  Backend &input = model.backend_of(0), &output = model.output_backend();
+  Activations& first = &input == &output ? s.last : s.first;
+  begin(model, input, border > 0 ? w.frequencies : w.gpu_frequencies, first, rows);
+  input.embed(first.x, w.embed, ids, model.config.embed_scale);
+  if (&input == &output) return run_layers(model, 0, layers, cache, first, rows, stop);
+
+  if (!run_layers(model, 0, border, cache, first, rows, stop)) return false;
+  const std::span<float> handing = std::span(s.handing).first(ids.size() * model.config.width);
+  input.read(handing, first.x);
+  begin(model, output, w.gpu_frequencies, s.last, rows);
+  output.write(s.last.x, std::as_bytes(handing));
+  return run_layers(model, border, layers, cache, s.last, rows, stop);
+}
+
 Tensor project(const Model& model, Scratch& scratch, std::span<const std::size_t> rows, std::size_t few) {
   const ModelConfig& c = model.config;
-  Backend& b = *model.backend;
-  const Tensor h = row_view(scratch.h, 0, rows.size());
+  Backend& b = model.output_backend();
+  const Tensor h = row_view(scratch.last.h, 0, rows.size());
   const Tensor logits = row_view(scratch.logits, 0, rows.size());
-  b.gather(h, scratch.x, rows);
+  b.gather(h, scratch.last.x, rows);
   b.rms_norm(h, h, model.weights.output_norm, c.norm_eps);
   b.matmul(h, few, {{logits, model.weights.output}});
   if (c.logit_cap > 0) b.soft_cap(logits, c.logit_cap);

@@ -25,16 +25,18 @@ std::size_t slots_of(const LayerConfig& layer, std::size_t context, std::size_t 
 
 }  // namespace
 
-KvCache::KvCache(const ModelConfig& config, Backend& backend, const CacheTypes& types, std::size_t sequences,
-                 std::size_t context, std::size_t batch) {
+KvCache::KvCache(const Model& model, const CacheTypes& types, std::size_t sequences, std::size_t context,
+                 std::size_t batch) {
+  const ModelConfig& config = model.config;
   check_type(types.k, config.head_dim);
   check_type(types.v, config.head_dim);
   const std::size_t cols = config.kv_heads * config.head_dim;
-  for (const LayerConfig& layer : config.layers) {
-    const std::size_t slots = slots_of(layer, context, batch);
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    const std::size_t slots = slots_of(config.layers[i], context, batch);
+    Backend& backend = model.backend_of(i);
     layers_.push_back(
         {backend.make(types.k, sequences * slots, cols), backend.make(types.v, sequences * slots, cols), slots});
-    windows_.push_back(slots == context ? 0 : layer.window);
+    windows_.push_back(slots == context ? 0 : config.layers[i].window);
   }
 }
 

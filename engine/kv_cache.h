@@ -3,8 +3,7 @@
 #include <array>
 #include <vector>
 
-#include "engine/model_config.h"
-#include "kernels/backend.h"
+#include "engine/model.h"
 
 namespace carat {
 
@@ -15,12 +14,12 @@ struct CacheTypes {
 };
 inline constexpr std::array kCacheTypes = {DType::f16, DType::bf16, DType::q8_0, DType::f32};
 
-// A layer that sees all positions keeps `context` of them. A layer with a window is a ring of the window and one batch
-// more: while a batch is being fed, its first row still finds the whole window before it.
+// Each layer's lie on the layer's backend. A layer that sees all positions keeps `context` of them. A layer with a
+// window is a ring of the window and one batch more: while a batch is being fed, its first row still finds the whole
+// window before it.
 class KvCache {
  public:
-  KvCache(const ModelConfig& config, Backend& backend, const CacheTypes& types, std::size_t sequences,
-          std::size_t context, std::size_t batch);
+  KvCache(const Model& model, const CacheTypes& types, std::size_t sequences, std::size_t context, std::size_t batch);
 
   const KvLayer& layer(std::size_t i) const { return layers_[i]; }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
-#include <cstring>
 #include <numeric>
 
 namespace carat {
@@ -25,8 +24,8 @@ Session::Session(const Model& model, const SessionOptions& options)
     : model_(model),
       context_(options.context),
       batch_(std::min(options.batch, options.context)),
-      cache_(model.config, *model.backend, options.cache, 1, context_, batch_),
-      scratch_(model.config, *model.backend, batch_, std::min(kLogitRows, batch_)),
+      cache_(model, options.cache, 1, context_, batch_),
+      scratch_(model, batch_, std::min(kLogitRows, batch_)),
       sequence_(batch_, 0),
       positions_(batch_),
       logits_(model.config.vocabulary) {}
@@ -50,7 +49,7 @@ Tensor Session::logits_of(std::size_t first, std::size_t count, std::size_t few)
 }
 
 std::span<const float> Session::read(const Tensor& logits, std::size_t row) {
-  model_.backend->read(logits_, row_view(logits, row, 1));
+  model_.output_backend().read(logits_, row_view(logits, row, 1));
   return logits_;
 }
 
@@ -91,11 +90,16 @@ bool Session::feed(std::span<const TokenId> ids, std::size_t skip, const OnLogit
   return true;
 }
 
-// Caches lie in the memory of this process: the CPU's are the only ones there are. The two functions that follow are
-// all that relies on it.
+// The backend that has a part of the cache.
+Backend& Session::holder(const Tensor& part) const {
+  std::size_t layer = 0;
+  while (cache_.layer(layer).k.where != part.where && cache_.layer(layer).v.where != part.where) ++layer;
+  return model_.backend_of(layer);
+}
+
 void Session::copy_out(std::span<std::byte> out, const Tensor& part) const {
   assert(out.size() == byte_size(part));
-  std::memcpy(out.data(), part.where, out.size());
+  holder(part).read(out, part);
 }
 
 void Session::resume(std::size_t position, std::size_t furthest, std::span<const std::span<const std::byte>> contents) {
@@ -104,7 +108,7 @@ void Session::resume(std::size_t position, std::size_t furthest, std::span<const
   assert(contents.size() == parts.size());
   for (std::size_t i = 0; i < parts.size(); ++i) {
     assert(contents[i].size() == byte_size(parts[i]));
-    std::memcpy(parts[i].where, contents[i].data(), contents[i].size());
+    holder(parts[i]).write(parts[i], contents[i]);
   }
   position_ = position;
   furthest_ = furthest;

@@ -71,6 +71,7 @@ class Session {
   // Of rows [first, first + count) of the last step, at most kLogitRows.
   Tensor logits_of(std::size_t first, std::size_t count, std::size_t few);
   std::span<const float> read(const Tensor& logits, std::size_t row);
+  Backend& holder(const Tensor& part) const;
 
   const Model& model_;
   std::size_t context_, batch_;

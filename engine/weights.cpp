@@ -16,28 +16,35 @@ std::string shape(std::size_t rows, std::size_t cols) {
   return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
 }
 
-// Looks tensors up by name and checks them against what the configuration says.
+// Looks tensors up by name, checks them against what the configuration says, and hands them to a backend.
 class Binder {
  public:
-  Binder(const ModelFile& file, Backend& backend, Weights& weights)
-      : file_(file), backend_(backend), weights_(weights) {}
+  Binder(const ModelFile& file, Weights& weights) : file_(file), weights_(weights) {}
 
-  // A matrix [rows, cols] of any type.
+  // The backend of all that is bound from now on.
+  void bind_to(Backend& backend) { backend_ = &backend; }
+
+  // A matrix [rows, cols] of any type, or `count` of its rows.
   Tensor matrix(const std::string& name, std::size_t rows, std::size_t cols) {
-    return backend_.adopt_weight(checked(file_.need(name), rows, cols));
+    return matrix_rows(name, rows, cols, 0, rows);
   }
-  Tensor matrix_if_there(const std::string& name, std::size_t rows, std::size_t cols) {
-    return file_.find(name) == nullptr ? Tensor{} : matrix(name, rows, cols);
+  Tensor matrix_rows(const std::string& name, std::size_t rows, std::size_t cols, std::size_t first,
+                     std::size_t count) {
+    return backend_->adopt_weight(row_view(checked(file_.need(name), rows, cols), first, count));
   }
 
   // A gain or bias [1, cols], as f32 whatever the file holds.
   Tensor vector(const std::string& name, std::size_t cols) {
     const Tensor found = checked(file_.need(name), 1, cols);
-    if (found.dtype == DType::f32 && found.scale == 1) return backend_.adopt_weight(found);
+    if (found.dtype == DType::f32 && found.scale == 1) return backend_->adopt_weight(found);
+    return adopt(values(name, cols));
+  }
+  std::vector<float> values(const std::string& name, std::size_t cols) {
+    const Tensor found = checked(file_.need(name), 1, cols);
     std::vector<float> values(cols);
     dequantize_row(found.dtype, found.where, values.data(), cols);
     for (float& value : values) value *= found.scale;
-    return adopt(std::move(values));
+    return values;
   }
   Tensor vector_if_there(const std::string& name, std::size_t cols) {
     return file_.find(name) == nullptr ? Tensor{} : vector(name, cols);
@@ -45,7 +52,7 @@ class Binder {
 
   Tensor adopt(std::vector<float> values) {
     std::vector<float>& kept = weights_.values.emplace_back(std::move(values));
-    return backend_.adopt_weight({DType::f32, 1, kept.size(), kept.data()});
+    return backend_->adopt_weight({DType::f32, 1, kept.size(), kept.data()});
   }
 
   void list_unused() {
@@ -66,7 +73,7 @@ class Binder {
   }
 
   const ModelFile& file_;
-  Backend& backend_;
+  Backend* backend_ = nullptr;
   Weights& weights_;
   std::set<std::string_view> used_;
 };
@@ -75,10 +82,12 @@ class Binder {
 void bind_qkv(Binder& bind, const std::string& layer, const ModelConfig& c, LayerWeights& w) {
   const std::size_t q_rows = c.heads * c.head_dim, kv_rows = c.kv_heads * c.head_dim;
   if (bind.file().find(layer + "attn_q.weight") == nullptr && bind.file().find(layer + "attn_qkv.weight") != nullptr) {
-    const Tensor all = bind.matrix(layer + "attn_qkv.weight", q_rows + 2 * kv_rows, c.width);
-    w.wq = row_view(all, 0, q_rows);
-    w.wk = row_view(all, q_rows, kv_rows);
-    w.wv = row_view(all, q_rows + kv_rows, kv_rows);
+    const auto part = [&](std::size_t first, std::size_t count) {
+      return bind.matrix_rows(layer + "attn_qkv.weight", q_rows + 2 * kv_rows, c.width, first, count);
+    };
+    w.wq = part(0, q_rows);
+    w.wk = part(q_rows, kv_rows);
+    w.wv = part(q_rows + kv_rows, kv_rows);
   } else {
     w.wq = bind.matrix(layer + "attn_q.weight", q_rows, c.width);
     w.wk = bind.matrix(layer + "attn_k.weight", kv_rows, c.width);
@@ -118,10 +127,7 @@ Tensor bind_frequencies(Binder& bind, const ModelConfig& c, const RopeConfig& ro
   const std::size_t pairs = c.rope_dim / 2;
   std::vector<float> divisors(pairs, 1);
   const bool divided = c.architecture == "llama" && bind.file().find("rope_freqs.weight") != nullptr;
-  if (divided) {
-    const Tensor file_divisors = bind.vector("rope_freqs.weight", pairs);
-    std::copy_n(static_cast<const float*>(file_divisors.where), pairs, divisors.begin());
-  }
+  if (divided) divisors = bind.values("rope_freqs.weight", pairs);
   std::vector<float> frequencies(pairs);
   for (std::size_t i = 0; i < pairs; ++i) {
     const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(c.rope_dim);
@@ -138,20 +144,34 @@ std::size_t count_tokens(const ModelFile& file, std::size_t rows) {
 
 }  // namespace
 
-Weights bind_weights(ModelConfig& config, const ModelFile& file, Backend& backend) {
+Weights bind_weights(ModelConfig& config, const ModelFile& file, const Placement& placement) {
   Weights weights;
-  Binder bind(file, backend, weights);
+  Binder bind(file, weights);
+  const std::size_t border = config.layers.size() - placement.gpu_layers;
+  Backend& input = border > 0 ? placement.backend : *placement.gpu;
+  Backend& output = placement.gpu == nullptr ? placement.backend : *placement.gpu;
+  bind.bind_to(input);
 
   const std::size_t rows = as_matrix(file.need("token_embd.weight")).rows;
   config.vocabulary = count_tokens(file, rows);
   if (config.vocabulary == 0) throw BadFile(file.path() + ": tokenizer.ggml.tokens: empty, expected one for each id");
-  weights.embed = row_view(bind.matrix("token_embd.weight", rows, config.width), 0, config.vocabulary);
-  const Tensor output = bind.matrix_if_there("output.weight", rows, config.width);
-  weights.output = present(output) ? row_view(output, 0, config.vocabulary) : weights.embed;
-  weights.output_norm = bind.vector("output_norm.weight", config.width);
-  for (const RopeConfig& rope : config.ropes) weights.frequencies.push_back(bind_frequencies(bind, config, rope));
-  for (std::size_t i = 0; i < config.layers.size(); ++i)
+  const auto vocabulary_rows = [&](const char* name) {
+    return bind.matrix_rows(name, rows, config.width, 0, config.vocabulary);
+  };
+  weights.embed = vocabulary_rows("token_embd.weight");
+  if (border > 0)
+    for (const RopeConfig& rope : config.ropes) weights.frequencies.push_back(bind_frequencies(bind, config, rope));
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    if (i == border) bind.bind_to(output);
     weights.layers.push_back(bind_layer(bind, "blk." + std::to_string(i) + ".", config));
+  }
+  bind.bind_to(output);
+  const bool tied = file.find("output.weight") == nullptr;
+  weights.output =
+      tied && &input == &output ? weights.embed : vocabulary_rows(tied ? "token_embd.weight" : "output.weight");
+  weights.output_norm = bind.vector("output_norm.weight", config.width);
+  if (placement.gpu != nullptr)
+    for (const RopeConfig& rope : config.ropes) weights.gpu_frequencies.push_back(bind_frequencies(bind, config, rope));
   bind.list_unused();
   return weights;
 }

@@ -1,5 +1,6 @@
-// What a device must do for a transformer: hold memory and run ten verbs. Engine code knows no more than this.
+// What a device must do for a transformer: hold memory and run a dozen verbs. Engine code knows no more than this.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -85,8 +86,11 @@ class Backend {
   virtual Tensor make(DType, std::size_t rows, std::size_t cols) = 0;
   // Makes the room that steps of few rows need, so that none of them allocates.
   virtual void reserve(const FewRowsShape&) = 0;
-  // Copies a tensor of f32 out, after everything asked for before is done.
-  virtual void read(std::span<float> out, const Tensor&) = 0;
+  // Copies a tensor out, after everything asked for before is done.
+  virtual void read(std::span<std::byte> out, const Tensor&) = 0;
+  void read(std::span<float> out, const Tensor& tensor) { read(std::as_writable_bytes(out), tensor); }
+  // Copies a tensor in, behind everything asked for before. Never a weight: each device has those in its own way.
+  virtual void write(const Tensor& to, std::span<const std::byte> from) = 0;
 
   // out[i] = table[ids[i]] * scale; table [vocabulary, width].
   virtual void embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) = 0;

@@ -81,8 +81,12 @@ void CpuBackend::reserve(const FewRowsShape& shape) {
   grow_for_attention(shape.heads, shape.head_dim);
 }
 
-void CpuBackend::read(std::span<float> out, const Tensor& from) {
-  std::memcpy(out.data(), from.where, std::min(out.size_bytes(), byte_size(from)));
+void CpuBackend::read(std::span<std::byte> out, const Tensor& from) {
+  std::memcpy(out.data(), from.where, std::min(out.size(), byte_size(from)));
+}
+
+void CpuBackend::write(const Tensor& to, std::span<const std::byte> from) {
+  std::memcpy(to.where, from.data(), std::min(from.size(), byte_size(to)));
 }
 
 void CpuBackend::embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) {

@@ -50,7 +50,9 @@ class CpuBackend final : public Backend {
   Tensor adopt_weight(const Tensor& host) override { return host; }
   Tensor make(DType, std::size_t rows, std::size_t cols) override;
   void reserve(const FewRowsShape&) override;
-  void read(std::span<float> out, const Tensor&) override;
+  using Backend::read;
+  void read(std::span<std::byte> out, const Tensor&) override;
+  void write(const Tensor& to, std::span<const std::byte> from) override;
   void embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) override;
   void rms_norm(Tensor out, const Tensor& x, const Tensor& gain, float eps) override;
   void gather(Tensor out, const Tensor& x, std::span<const std::size_t> rows) override;

@@ -16,6 +16,7 @@ MICRO = FIXTURES / "micro"
 
 # Nothing of the caller's may decide what a test sees.
 _ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("CARAT_")}
+_ENVIRONMENT["CUDA_VISIBLE_DEVICES"] = ""  # the CPU is tested, also where there is a GPU
 _ENVIRONMENT["XDG_CONFIG_HOME"] = "/nowhere"
 
 

@@ -86,7 +86,8 @@ class Tables(cli.Case):
 
     def test_version_and_devices_as_json(self):
         version = json.loads(cli.carat("version", "--json").out)
-        self.assertEqual((version["name"], version["cuda"]), ("carat", False))
+        self.assertEqual(version["name"], "carat")
+        self.assertIsInstance(version["cuda"], bool)
         self.assertRegex(version["commit"], "^([0-9a-f]{7,40})?$")
         self.assertRegex(version["compiler"], r"^(GNU|Clang) \d+\.")
         self.assertIn("reference", version["isas"])

@@ -32,7 +32,9 @@ class GemmaCppBackend final : public Backend {
   Tensor make(DType dtype, std::size_t rows, std::size_t cols) override { return cpu_->make(dtype, rows, cols); }
   void reserve(const FewRowsShape& shape) override { cpu_->reserve(shape); }
   void gather(Tensor out, const Tensor& x, std::span<const std::size_t> rows) override { cpu_->gather(out, x, rows); }
-  void read(std::span<float> out, const Tensor& x) override { cpu_->read(out, x); }
+  using Backend::read;
+  void read(std::span<std::byte> out, const Tensor& x) override { cpu_->read(out, x); }
+  void write(const Tensor& to, std::span<const std::byte> from) override { cpu_->write(to, from); }
   void embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) override {
     // Looked up as the file has it: only the logits' product rounds this table.
     const auto original = originals_.find(table.where);

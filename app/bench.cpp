@@ -94,9 +94,14 @@ std::vector<BackendFlags> choose_backends(const BenchFlags& f) {
   if (threads.empty()) threads.push_back(BackendFlags{}.options().threads);
   std::vector<BackendFlags> backends;
   for (const std::string& isa : f.isas.empty() ? Texts{""} : split_lists("--isa", f.isas))
-    for (const std::size_t count : threads)
-      backends.push_back({count, isa, "auto", f.gpu_layers.empty() ? "auto" : f.gpu_layers});
-  for (const BackendFlags& backend : backends) backend.options();  // says what this machine cannot use
+    for (const std::size_t count : threads) {
+      BackendFlags backend;
+      backend.threads = count;
+      backend.isa = isa;
+      backend.flash_attention = f.flash_attention;
+      if (!f.gpu_layers.empty()) backend.gpu_layers = f.gpu_layers;
+      backends.push_back(backend);
+    }
   return backends;
 }
 
@@ -123,15 +128,7 @@ std::vector<CacheTypes> choose_caches(const BenchFlags& f) {
   return caches;
 }
 
-// What other programs can be told and this one does anyway, or not at all.
-void check_fixed_flags(const BenchFlags& f) {
-  for (const char* const always : {"", "1", "on", "auto"})
-    if (f.flash_attention == always) return;
-  throw BadUsage("-fa " + f.flash_attention + ": attention is always of the flash kind here", "-fa on, or nothing");
-}
-
 Plan make_plan(const BenchFlags& f, Texts& words) {
-  check_fixed_flags(f);
   choose_device(choose_backends(f).front());  // or says that there is none, before any file is opened
   return {choose_models(f, words),
           choose_backends(f),
@@ -228,7 +225,7 @@ class Bench {
     const BackendOptions options = flags.options();
     const auto start = Clock::now();
     const GpuChoice gpu = choose_gpu(flags, bench.file, read_config(bench.file), largest_session());
-    const Model model = load_placed(bench.file, flags, gpu);
+    const Model model = load_placed(bench.file, options, gpu);
     BenchResult result;
     result.device = device_of(model);
     result.gpu_layers = gpu.layers;

@@ -25,6 +25,7 @@ struct EvalOptions {
   std::string text_file, ids_file, logits_out;
   std::optional<std::size_t> last;
   ContextFlags context;
+  LoadFlags load;
   BackendFlags backend;
   LogFlags log;
 };
@@ -34,14 +35,15 @@ int exit_code(const Interrupt::Watch& watch) { return watch.signal() == 0 ? kExi
 // Tokens, cross-entropy and perplexity of a text.
 int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt) {
   const std::string text = read_text(o.text_file);
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend, o.context);
+  const OpenModel model =
+      open_model(open_files(path, o.model.tokenizer, o.load.loading()), o.backend, o.backend.options(), o.context);
   const std::vector<TokenId> ids = model.tokenizer->encode(text);
   const TokenId first = model.tokenizer->add_bos() ? model.tokenizer->bos() : -1;
   const std::size_t all = ids.size() + (first >= 0 ? 1 : 0);
   const std::size_t context = std::min(o.context.positions(model.model.config), all);
   if (context < 2) throw BadUsage(source_name(o.text_file) + ": too few tokens to foresee any");
 
-  const SessionOptions room{context, o.context.batch, o.context.cache};
+  const SessionOptions room{context, o.context.step(), o.context.cache};
   check_memory(model.files.file, model.model, room);
   Session session(model.model, room);
   const Interrupt::Watch watch(interrupt);
@@ -57,8 +59,8 @@ int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt)
 // The logits of ids as they are, float32 [positions, vocabulary], to a file.
 int write_logits(const EvalOptions& o, const std::string& path, Interrupt& interrupt) {
   const std::string text = read_text(o.ids_file);
-  const ModelFile file = open_file(path);
-  const Model model = load_placed(file, o.backend, choose_gpu(o.backend, o.context, file));
+  const ModelFile file = open_file(path, o.load.loading());
+  const Model model = load_placed(file, o.backend.options(), choose_gpu(o.backend, o.context, file));
   const std::vector<TokenId> ids = parse_ids(text, source_name(o.ids_file), model.config.vocabulary);
   if (ids.empty()) throw BadUsage(source_name(o.ids_file) + ": no ids");
   const std::size_t context = o.context.context > 0 ? o.context.positions(model.config) : ids.size();
@@ -67,7 +69,7 @@ int write_logits(const EvalOptions& o, const std::string& path, Interrupt& inter
                         std::to_string(context));
   }
 
-  const SessionOptions room{ids.size(), o.context.batch, o.context.cache};
+  const SessionOptions room{ids.size(), o.context.step(), o.context.cache};
   check_memory(file, model, room);
   Session session(model, room);
   const Interrupt::Watch watch(interrupt);
@@ -99,6 +101,7 @@ Command add_eval(CLI::App& app) {
   add_text(app, "--logits-out", o->logits_out, "FILE", "and write their logits, float32 [positions, vocabulary]");
   add_integer(app, "--last", o->last, 1, std::int64_t{1} << 30, "of the last N positions only");
   o->context.add_to(app);
+  o->load.add_to(app);
   o->backend.add_to(app);
   o->log.add_to(app);
   return [o](Call& call) { return eval(*o, call); };

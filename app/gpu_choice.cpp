@@ -105,7 +105,7 @@ GpuChoice choose_gpu(const BackendFlags& flags, const ContextFlags& context, con
                      std::size_t sequences) {
   const ModelConfig config = read_config(file);
   std::vector<Warning> told_later;
-  return choose_gpu(flags, file, config, {context.positions(config, told_later), context.batch, context.cache},
+  return choose_gpu(flags, file, config, {context.positions(config, told_later), context.step(), context.cache},
                     sequences);
 }
 
@@ -120,8 +120,8 @@ std::uint64_t gpu_need(const ModelFile& file, const ModelConfig& config, const S
          gpu_scratch_bytes({config.width, config.hidden, config.heads, config.head_dim}, batch) + kSpare;
 }
 
-Model load_placed(const ModelFile& file, const BackendFlags& flags, const GpuChoice& choice) {
-  auto cpu = make_cpu_backend(flags.options());
+Model load_placed(const ModelFile& file, const BackendOptions& options, const GpuChoice& choice) {
+  auto cpu = make_cpu_backend(options);
   if (choice.layers == 0) return load_model(file, std::move(cpu));
   return load_model(file, std::move(cpu), make_gpu_backend(choice.device), choice.layers);
 }

@@ -28,7 +28,7 @@ GpuChoice choose_gpu(const BackendFlags& flags, const ContextFlags& context, con
                      std::size_t sequences = 1);
 
 // Throws BadFile, Unsupported, NoResource and DeviceError.
-Model load_placed(const ModelFile& file, const BackendFlags& flags, const GpuChoice& choice);
+Model load_placed(const ModelFile& file, const BackendOptions& options, const GpuChoice& choice);
 
 // Bytes on a GPU that has the last `layers` layers of a model, with their cache and activations.
 std::uint64_t gpu_need(const ModelFile& file, const ModelConfig& config, const SessionOptions& session,

@@ -39,7 +39,8 @@ void check_memory(const ModelFile& file, const Model& model, const SessionOption
   if (model.border() == 0) return;
   const ModelConfig& config = model.config;
   const MemoryNeed need = memory_need(file, config, options, sequences);
-  const std::uint64_t available = available_memory();
+  const std::uint64_t there = file.lies_in_memory() ? need.weights : 0;
+  const std::uint64_t available = available_memory() + there;
   if (need.total() <= available) return;
   const std::string times = sequences == 1 ? "" : std::to_string(sequences) + " times ";
   const std::size_t context = longest_context(file, config, options, sequences, available);

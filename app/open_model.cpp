@@ -1,12 +1,16 @@
 #include "app/open_model.h"
 
+#include <filesystem>
 #include <limits>
 #include <utility>
 #include <variant>
 
 #include "app/demo.h"
+#include "app/failure.h"
 #include "app/gpu_choice.h"
 #include "app/log.h"
+#include "app/machine.h"
+#include "app/memory_need.h"
 #include "engine/error.h"
 #include "engine/file/gguf.h"
 #include "engine/file/quote.h"
@@ -122,12 +126,22 @@ Vocabulary read_vocabulary(const ModelFiles& files) {
 
 }  // namespace
 
-ModelFile open_file(const std::string& path) {
-  return path == kDemoName ? parse_gguf(demo_bytes(), path) : open_model_file(path);
+ModelFile open_file(const std::string& path, const Loading& loading) {
+  std::error_code ignored;  // of a file that is not there, which is for the loader to say
+  const std::uintmax_t size = loading.copies ? std::filesystem::file_size(path, ignored) : 0;
+  if (!ignored && size > available_memory()) {
+    throw Failure(
+        kExitResource,
+        path + ": takes " + size_name(size) + " to read at once, and " + size_name(available_memory()) + " are left",
+        "--load-mode mmap reads it as it is needed");
+  }
+  if (path != kDemoName) return open_model_file(path, loading);
+  if (loading.copies || loading.locks) log_note("the model inside is a part of the program, and loaded with it");
+  return parse_gguf(demo_bytes(), path);
 }
 
-ModelFiles open_files(const std::string& path, const std::string& tokenizer_path) {
-  ModelFile file = open_file(path);
+ModelFiles open_files(const std::string& path, const std::string& tokenizer_path, const Loading& loading) {
+  ModelFile file = open_file(path, loading);
   return {std::move(file), tokenizer_path.empty() ? MappedFile() : MappedFile::open(tokenizer_path)};
 }
 
@@ -147,14 +161,14 @@ ChatFrame::Choice choose_frame(const ModelFile& file, const Tokenizer& tokenizer
   return ChatFrame::choose(chat_template(file), file.metadata().text_or("general.architecture", ""), tokenizer);
 }
 
-OpenModel open_model(ModelFiles files, const BackendFlags& backend, const ContextFlags& context,
-                     std::size_t sequences) {
-  Model model = load_placed(files.file, backend, choose_gpu(backend, context, files.file, sequences));
+OpenModel open_model(ModelFiles files, const BackendFlags& flags, const BackendOptions& options,
+                     const ContextFlags& context, std::size_t sequences) {
+  Model model = load_placed(files.file, options, choose_gpu(flags, context, files.file, sequences));
   auto tokenizer = open_tokenizer(files);
   auto frame = choose_frame(files.file, *tokenizer);
   const std::string& path = files.file.path();
   log_detail(path + ": " + model.config.architecture + ", " + std::to_string(model.config.layers.size()) + " layers; " +
-             std::to_string(backend.options().threads) + " threads, " + std::string(model.backend->name()) + "; " +
+             std::to_string(options.threads) + " threads, " + std::string(model.backend->name()) + "; " +
              std::to_string(model.gpu_layers) + " layers on a GPU; turns: " + std::string(frame.frame.name()));
   for (const std::string& name : model.weights.unused) log_detail(path + ": tensor " + quote(name) + " is not used");
   return {std::move(files), std::move(model), std::move(tokenizer), std::move(frame)};

@@ -17,11 +17,11 @@ struct ModelFiles {
   MappedFile tokenizer;  // a SentencePiece model, or nothing
 };
 
-// The file at `path`, or the model inside the program if that is its name. Throws BadFile and Unsupported.
-ModelFile open_file(const std::string& path);
+// The file at `path`, or the model inside the program if that is its name. Throws BadFile, Unsupported and NoResource.
+ModelFile open_file(const std::string& path, const Loading& loading = {});
 
 // `tokenizer_path` may be empty. Throws BadFile and Unsupported.
-ModelFiles open_files(const std::string& path, const std::string& tokenizer_path);
+ModelFiles open_files(const std::string& path, const std::string& tokenizer_path, const Loading& loading = {});
 
 // The others look into the files' mappings, which stand first to be released last. Movable until a session or a
 // decoder refers to it.
@@ -32,10 +32,10 @@ struct OpenModel {
   ChatFrame::Choice frame;
 };
 
-// Placed where the flags say, for `sequences` sessions at once of such a context. Throws BadFile, Unsupported,
-// NoResource, DeviceError and Failure.
-OpenModel open_model(ModelFiles files, const BackendFlags& backend, const ContextFlags& context,
-                     std::size_t sequences = 1);
+// Placed where the flags say, for `sequences` sessions at once of such a context; `options` are flags.options(). Throws
+// BadFile, Unsupported, NoResource, DeviceError and Failure.
+OpenModel open_model(ModelFiles files, const BackendFlags& flags, const BackendOptions& options,
+                     const ContextFlags& context, std::size_t sequences = 1);
 
 // The parts by themselves. What they return looks into the files.
 bool has_tokenizer(const ModelFiles& files);

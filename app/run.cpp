@@ -109,15 +109,16 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   const Query query = read_query(o, call.words, transcript);
   request.enter(Phase::load);
   const Stopwatch loading;
-  const std::size_t threads = o.backend.options().threads;
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend, o.context);
+  const BackendOptions backend = o.backend.options();
+  const OpenModel model =
+      open_model(open_files(path, o.model.tokenizer, o.load.loading()), o.backend, backend, o.context);
   const double load_ms = loading.ms();
   request.enter(Phase::tokenize);
-  const Asker asker(o, model, threads, load_ms);
+  const Asker asker(o, model, backend.threads, load_ms);
   PreparedQuery prepared = asker.prepare(query);
   const std::size_t most = prepared.prompt.size() + prepared.reply.max_tokens;
   const std::size_t context = transcript ? asker.context() : std::min(asker.context(), most);
-  const SessionOptions room{context, o.context.batch, o.context.cache};
+  const SessionOptions room{context, o.context.step(), o.context.cache};
   check_memory(model.files.file, model.model, room);
   Session session(model.model, room);
   std::optional<SessionKeeper> keeper;

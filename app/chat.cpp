@@ -62,7 +62,8 @@ Chat::Chat(const ChatOptions& options, const OpenModel& model, const Loaded& loa
       interrupt_(interrupt),
       sampling_(options.sampling),
       max_tokens_(options.tokens),
-      conversation_(conversation_options(options, model, frame, sampling_options(sampling_, model, context), context),
+      conversation_(conversation_options(options, model, loaded.second, frame,
+                                         sampling_options(sampling_, model, context), context),
                     model, frame),
       watch_(interrupt),
       job_control_(
@@ -186,7 +187,7 @@ std::optional<int> Chat::take_message(const std::string& line) try {
 void Chat::refuse(ErrorEvent error) {
   fail(error.message, error.hint);
   if (!events_) return;
-  if (reads_json_) error.line = lines_;
+  if (lines_ > 0) error.line = lines_;
   events_.refuse(error);
 }
 

@@ -22,6 +22,7 @@ namespace carat {
 struct Loaded {
   std::size_t threads = 0;
   double ms = 0;
+  const SecondModel* second = nullptr;  // that drafts, if any
 };
 
 // Members that return an exit code return one once it is time to leave.

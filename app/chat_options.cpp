@@ -27,7 +27,8 @@ int chat(const ChatOptions& o, Call& call) {
   const BackendOptions backend = o.backend.options();
   const OpenModel model =
       open_model(open_files(path, o.model.tokenizer, o.load.loading()), o.backend, backend, o.context);
-  return Chat(o, model, {backend.threads, loading.ms()}, call.interrupt).talk();
+  const auto second = open_second(o.lookup, model, backend, o.load.loading());
+  return Chat(o, model, {backend.threads, loading.ms(), second.get()}, call.interrupt).talk();
 }
 
 }  // namespace

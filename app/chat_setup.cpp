@@ -23,12 +23,13 @@ ChatFrame chat_frame(const ChatOptions& o, const OpenModel& model) {
   return o.raw ? *ChatFrame::by_name("raw") : o.frame.choose(model);
 }
 
-ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& model, const ChatFrame& frame,
-                                         const SamplingOptions& sampling, std::size_t context) {
+ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& model, const SecondModel* second,
+                                         const ChatFrame& frame, const SamplingOptions& sampling, std::size_t context) {
   ConversationOptions options;
   options.session = {context, o.context.step(), o.context.cache};
   check_memory(model.files.file, model.model, options.session);
   options.lookup = o.lookup;
+  options.second = second;
   options.sampling = sampling;
   options.overflow = o.overflow;
   options.render = o.render.options(frame);

@@ -15,8 +15,8 @@ std::size_t token_limit(std::int64_t tokens, std::size_t context);
 ChatFrame chat_frame(const ChatOptions& o, const OpenModel& model);  // throws BadUsage
 
 // Throws Failure where the machine has too little memory.
-ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& model, const ChatFrame& frame,
-                                         const SamplingOptions& sampling, std::size_t context);
+ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& model, const SecondModel* second,
+                                         const ChatFrame& frame, const SamplingOptions& sampling, std::size_t context);
 
 ChatSinkOptions sink_options(const ChatOptions& o);
 

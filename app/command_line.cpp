@@ -22,6 +22,7 @@ constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string
     {"-sysf", "--system-file"},
     {"-tb", "--threads-batch"},
     {"-Cr", "--cpu-range"},
+    {"-md", "--draft-model"},
     {"-pg", "--prompt-gen"},
     {"-ub", "--ubatch-size"},
     {"-ngl", "--gpu-layers"},
@@ -36,14 +37,9 @@ constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string
 struct Elsewhere {
   std::string_view flag, what, hint;
 };
-constexpr std::string_view kNoDraft = "a second model that drafts for the first is not built in";
-constexpr std::string_view kLookup = "drafts are looked up in the text itself: --lookup";
 constexpr auto kElsewhere = std::to_array<Elsewhere>({
     {"--json", "can mean two things", "-o json wraps the answer in JSON, --format json makes the model write JSON"},
     {"--image", "models that see are not built in: a prompt is text", ""},
-    {"--draft-model", kNoDraft, kLookup},
-    {"--model-draft", kNoDraft, kLookup},
-    {"-md", kNoDraft, kLookup},
 });
 
 // A model in the settings is one to fall back on: it must not come before the one that an argument names.

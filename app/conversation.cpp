@@ -15,6 +15,7 @@ Conversation::Conversation(const ConversationOptions& options, const OpenModel& 
       model_(model),
       frame_(std::move(frame)),
       session_(model.model, options.session),
+      drafting_(options.lookup, options.second, options.session, options.overflow.policy == Overflow::shift),
       sampler_(options.sampling, model.model.config.vocabulary) {
   if (options.overflow.policy == Overflow::shift) options_.reply.shift_keeping = options.overflow.keep;
 }
@@ -92,10 +93,8 @@ Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& 
   sampler_.forget();
   for (const TokenId id : plan.ids) sampler_.note(id);
 
-  std::optional<Lookup> lookup = options_.lookup.make(session_.context(), options_.overflow.policy == Overflow::shift);
-  if (lookup) std::ranges::for_each(plan.ids, [&lookup](TokenId id) { lookup->note(id); });
   if (constraint_ != nullptr) constraint_->begin(options_.reply.begins_text);
-  options_.reply.lookup = lookup ? &*lookup : nullptr;
+  options_.reply.drafter = drafting_.begin(plan.ids, stop);
   options_.reply.filter = constraint_.get();
   options_.reply.thoughts = thoughts();
   std::optional<ThoughtBudget> budget;

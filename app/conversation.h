@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/constraint_flags.h"
+#include "app/drafting.h"
 #include "app/open_model.h"
 #include "app/options.h"
 #include "app/reply.h"
@@ -24,6 +25,7 @@ struct ConversationOptions {
   std::optional<std::size_t> thought_budget = {};
   OverflowFlags overflow{Overflow::drop_turns};
   LookupFlags lookup = {};
+  const SecondModel* second = nullptr;  // that drafts; outlives the conversation
 };
 
 class Conversation {
@@ -99,6 +101,7 @@ class Conversation {
   std::string_view constraint_kind_;
   std::shared_ptr<const TokenTrie> trie_;  // of the tokens of answers, once a constraint needs it
   Session session_;
+  Drafting drafting_;
   Sampler sampler_;
   Transcript transcript_;
   std::vector<std::optional<std::size_t>>

@@ -194,7 +194,10 @@ void LookupFlags::add_to(CLI::App& app) {
   add_switch(app, "--lookup", lookup, "look up in the text how it goes on: faster where it repeats (default: on)")
       ->group(kMore);
   add_integer(app, "--draft-max", max_draft, 1, static_cast<std::int64_t>(kFewRows - 1),
-              "tokens that --lookup may run ahead (default: 15)")
+              "tokens that a draft may run ahead (default: 15)")
+      ->group(kMore);
+  add_text(app, "--draft-model,--model-draft", draft_model, "FILE",
+           "a smaller model with the same vocabulary, which runs ahead instead: faster where it guesses right")
       ->group(kMore);
 }
 
@@ -217,7 +220,9 @@ void OverflowFlags::add_to(CLI::App& app, const std::string& what) {
 
 void OverflowFlags::check(const LookupFlags& lookup) const {
   if (keep > 0 && policy != Overflow::shift) throw BadUsage("--keep goes with --overflow shift");
-  if (lookup.is_asked_for() && policy == Overflow::shift) throw BadUsage("--lookup: not with --overflow shift");
+  if (lookup.lookup.value_or(false) && !lookup.draft_model.empty())
+    throw BadUsage("--lookup and --draft-model: one of them");
+  if (lookup.is_asked_for() && policy == Overflow::shift) throw BadUsage(lookup.name() + ": not with --overflow shift");
 }
 
 void SessionFlags::add_to(CLI::App& app) {

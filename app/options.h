@@ -78,10 +78,12 @@ struct ContextFlags {
 struct LookupFlags {
   std::optional<bool> lookup;  // none: where it can be done
   std::size_t max_draft = kFewRows - 1;
+  std::string draft_model;  // a file; empty: none
 
   void add_to(CLI::App&);
 
-  bool is_asked_for() const { return lookup.value_or(false); }
+  bool is_asked_for() const { return lookup.value_or(false) || !draft_model.empty(); }
+  std::string name() const { return draft_model.empty() ? "--lookup" : "--draft-model"; }  // of what is asked for
 
   // None where the flag says so, and for a context that moves on by `shifts`.
   std::optional<Lookup> make(std::size_t context, bool shifts) const;

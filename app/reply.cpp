@@ -60,7 +60,7 @@ Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt,
   for (bool goes_on = true; goes_on;) {
     const Limits limits = {options.max_tokens - reply.ids.size(), options.end_tokens, options.filter, &end_token};
     const std::size_t before = reply.ids.size();
-    reason = generate(session, sampler, logits, limits, on_token, stop, options.lookup);
+    reason = generate(session, sampler, logits, limits, on_token, stop, options.drafter);
     goes_on = reason == StopReason::context_full && options.shift_keeping.has_value();
     if (!goes_on) break;
     if (all.empty()) all.assign(prompt.begin(), prompt.end());

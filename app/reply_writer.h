@@ -26,7 +26,7 @@ struct ReplyOptions {
   // was empty before the prompt.
   std::optional<std::size_t> shift_keeping = {};
   TokenFilter* filter = nullptr;  // what may be written; none: anything
-  Lookup* lookup = nullptr;       // what drafts are looked up in, the prompt noted; not with shift_keeping
+  Drafter* drafter = nullptr;     // who runs ahead, and knows the prompt; not with shift_keeping
 };
 
 // The tokenizer, the options and the sink outlive it.

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "app/drafting.h"
 #include "app/failure.h"
 #include "app/interrupt.h"
 #include "app/log.h"
@@ -112,6 +113,7 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   const BackendOptions backend = o.backend.options();
   const OpenModel model =
       open_model(open_files(path, o.model.tokenizer, o.load.loading()), o.backend, backend, o.context);
+  const auto second = open_second(o.lookup, model, backend, o.load.loading());
   const double load_ms = loading.ms();
   request.enter(Phase::tokenize);
   const Asker asker(o, model, backend.threads, load_ms);
@@ -125,12 +127,8 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   if (transcript) keeper.emplace(o, model, asker.frame());
   const std::size_t known = keeper ? keeper->resume(session, prepared.prompt, model.model.config.vocabulary) : 0;
   Sampler sampler(prepared.sampling, model.model.config.vocabulary);
-  std::optional<Lookup> lookup = o.lookup.make(session.context(), o.overflow.policy == Overflow::shift);
-  prepared.reply.lookup = lookup ? &*lookup : nullptr;
-  for (const TokenId id : prepared.prompt) {
-    sampler.note(id);
-    if (lookup) lookup->note(id);
-  }
+  Drafting drafting(o.lookup, second.get(), room, o.overflow.policy == Overflow::shift);
+  for (const TokenId id : prepared.prompt) sampler.note(id);
 
   Interrupt::Watch watch(call.interrupt);
   request.on(asker.start(prepared));
@@ -145,6 +143,7 @@ int answer(const RunOptions& o, Call& call, Request& request) {
                 : asker.frame().text(*model.tokenizer, prepared.messages, prepared.render));
   }
   request.enter(Phase::prefill);
+  prepared.reply.drafter = drafting.begin(prepared.prompt, watch.token());
   Reply reply = carat::reply(session, sampler, std::span(prepared.prompt).subspan(known), *model.tokenizer,
                              prepared.reply, request, watch.token());
   const Ending ending = watch.ending();

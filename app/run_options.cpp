@@ -98,7 +98,7 @@ void RunOptions::check() const {
   if (has_session)
     throw BadUsage("--session: not with --input-format jsonl, where requests know nothing of each other");
   if (lookup.is_asked_for())
-    throw BadUsage("--lookup: not with --input-format jsonl, where requests are answered together");
+    throw BadUsage(lookup.name() + ": not with --input-format jsonl, where requests are answered together");
   if (!prompt.prompts.empty() || !prompt.file.empty() || !messages.empty()) {
     throw BadUsage("--input-format jsonl: the prompts come on standard input");
   }

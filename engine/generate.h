@@ -47,12 +47,12 @@ inline std::optional<StopReason> apply_filter(TokenFilter* filter, std::span<con
 
 // Writes from the logits of what `session` was last fed. Each token goes to `on_token`, which returns false to cancel,
 // and then into the session; an end token goes to neither, and the last token of a reply that was cut short is not fed.
-// With a `lookup`, which knows the text so far, the session reads ahead where it can; the tokens are the same. The
+// With a `drafter`, which knows the text so far, the session reads ahead where it can; the tokens are the same. The
 // logits that go with a token are those it was chosen from, before the filter.
 template <std::predicate<TokenId, std::span<const float>> OnToken>
 StopReason generate(Session& session, Sampler& sampler, std::span<const float> logits, const Limits& limits,
-                    OnToken on_token, const std::stop_token& stop = {}, Lookup* lookup = nullptr) {
-  LookAhead ahead(session, lookup);
+                    OnToken on_token, const std::stop_token& stop = {}, Drafter* drafter = nullptr) {
+  LookAhead ahead(session, drafter);
   std::vector<float> allowed;
   for (std::size_t n = 0; n < limits.max_tokens; ++n) {
     const std::span<const float> unfiltered = logits;

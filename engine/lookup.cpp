@@ -109,18 +109,18 @@ void Lookup::came_true(std::size_t count) {
 }
 
 std::span<const float> LookAhead::feed(TokenId token, std::size_t more, const std::stop_token& stop) {
-  if (lookup_ == nullptr) return session_.feed({&token, 1}, stop);
-  lookup_->note(token);
+  if (drafter_ == nullptr) return session_.feed({&token, 1}, stop);
+  drafter_->note(token);
   if (right_ < drafted_ && ids_[right_ + 1] == token) return session_.logits_after(++right_);
   settle();
-  const auto draft = lookup_->draft(std::min({more, session_.room() - 1, session_.max_few() - 1}));
+  const auto draft = drafter_->draft(std::min({more, session_.room() - 1, session_.max_few() - 1}));
   const auto start = std::chrono::steady_clock::now();
   ids_[0] = token;
   std::ranges::copy(draft, ids_.begin() + 1);
   const auto ids = std::span(ids_).first(draft.size() + 1);
   if (!session_.feed_few(ids, stop)) return {};
   const auto logits = session_.logits_after(0);
-  lookup_->took(ids.size(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  drafter_->took(ids.size(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   drafted_ = draft.size();
   return logits;
 }
@@ -132,7 +132,7 @@ void LookAhead::settle() {
   const std::size_t position = session_.position() - (drafted_ - right_);
   [[maybe_unused]] const std::size_t reached = session_.rewind(position);
   assert(reached == position);
-  lookup_->came_true(right_);
+  drafter_->came_true(right_);
   drafted_ = right_ = 0;
 }
 

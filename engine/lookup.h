@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "engine/drafter.h"
 #include "engine/session.h"
 #include "engine/step_costs.h"
 
@@ -13,25 +14,22 @@ namespace carat {
 // The text so far, and drafts of how it goes on: what followed the last time that the latest tokens stood there
 // (Saxena, 2023; Leviathan et al., 2023). A draft is as long as promises to save the most time, by what steps have
 // taken and how often drafts have come true; and as failed ones cost time, only as many are made as success pays for.
-class Lookup {
+class Lookup final : public Drafter {
  public:
   // `context`: tokens of text there is room for; `max_draft`: tokens of a draft, at most.
   Lookup(std::size_t context, std::size_t max_draft);
 
   // The next token of the text, read or written.
-  void note(TokenId token);
+  void note(TokenId token) override;
   std::size_t size() const { return text_.size(); }
   // Forgets what lies behind `position`.
   void rewind(std::size_t position) { text_.resize(std::min(position, text_.size())); }
 
   // A draft of up to `limit` tokens; empty where the text holds none or they have not been paying. Valid until the
   // next.
-  std::span<const TokenId> draft(std::size_t limit);
-  // How many tokens of the last draft came true.
-  void came_true(std::size_t count);
-
-  // How long a step took that fed so many tokens.
-  void took(std::size_t tokens, double seconds) { costs_.took(tokens, seconds); }
+  std::span<const TokenId> draft(std::size_t limit) override;
+  void came_true(std::size_t count) override;
+  void took(std::size_t tokens, double seconds) override { costs_.took(tokens, seconds); }
 
  private:
   static constexpr std::size_t kKey = 3;  // tokens that must agree
@@ -66,8 +64,8 @@ class Lookup {
 // holds when it is gone, is as if each token had been fed when it came.
 class LookAhead {
  public:
-  // Without a lookup, nothing is drafted.
-  LookAhead(Session& session, Lookup* lookup) : session_(session), lookup_(lookup) {}
+  // Without a drafter, nothing is drafted.
+  LookAhead(Session& session, Drafter* drafter) : session_(session), drafter_(drafter) {}
   ~LookAhead() { settle(); }
   LookAhead(const LookAhead&) = delete;
   LookAhead& operator=(const LookAhead&) = delete;
@@ -80,7 +78,7 @@ class LookAhead {
   void settle();
 
   Session& session_;
-  Lookup* lookup_;
+  Drafter* drafter_;
   std::array<TokenId, kFewRows> ids_{};  // one token of the text, then the draft
   std::size_t drafted_ = 0;              // tokens of the draft, all of them fed
   std::size_t right_ = 0;                // of these, those that came true so far

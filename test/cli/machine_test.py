@@ -166,8 +166,8 @@ class Loading(Worker):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "vast.gguf")
             with open(path, "wb") as file:
-                file.truncate(1 << 44)
-            self.assert_fails(cli.carat("run", path, "-p", "x", "--no-mmap"), 5, "16.0 TiB", "--load-mode mmap")
+                file.truncate(1 << 42)
+            self.assert_fails(cli.carat("run", path, "-p", "x", "--no-mmap"), 5, "4.0 TiB", "--load-mode mmap")
 
 
 class ColdFile(cli.ModelCase):

@@ -24,8 +24,6 @@ class Mistakes(cli.Case):
     def test_what_cannot_be_done_is_refused_as_such(self):
         for command in ("run", "chat"):
             self.assert_fails(cli.carat(command, "--image", "x.png"), 2, "--image: models that see are not built in")
-            for flag in ("-md", "--draft-model"):
-                self.assert_fails(cli.carat(command, flag, "x.gguf"), 2, flag + ": a second model", "--lookup")
             self.assert_fails(cli.carat(command, "-p", "x", "-fa", "off"), 2, "-fa off: attention is always")
         for value in ("on", "auto", "1"):
             self.assertEqual(cli.carat("run", "-m", "demo", "-p", "x", "-n", 1, "-fa", value).code, 0)

@@ -1,0 +1,137 @@
+#include "engine/draft_model.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+
+#include "engine/generate.h"
+#include "test/support/tiny_model.h"
+
+using namespace carat;
+using carat::test::TinyModel;
+using carat::test::TinyShape;
+
+namespace {
+
+using Ids = std::vector<TokenId>;
+
+TinyShape shape_of(const std::string& family, unsigned seed) {
+  TinyShape shape;
+  shape.architecture = family;
+  shape.dtype = DType::q8_0;
+  shape.seed = seed;
+  if (family == "gemma3") shape.layers = 7;
+  return shape;
+}
+
+struct Written {
+  Ids ids;
+  StopReason reason;
+  std::size_t position;
+  std::vector<float> next;  // logits after one token more
+  bool operator==(const Written&) const = default;
+};
+
+// Without a second model, nothing is drafted.
+Written write(const Model& model, const Model* second, const SamplingOptions& sampling, const Ids& prompt,
+              std::size_t tokens, std::size_t context = 256) {
+  Session session(model, {context, 32});
+  Sampler sampler(sampling, model.config.vocabulary);
+  for (const TokenId id : prompt) sampler.note(id);
+  std::unique_ptr<DraftModel> draft;
+  if (second != nullptr) {
+    draft = std::make_unique<DraftModel>(*second, SessionOptions{context, 32}, 15);
+    CHECK(draft->begin(prompt, {}));
+    draft->took(1, 1);  // each step of the model that checks is dear, so that drafts are long
+  }
+  Written written;
+  const auto keep = [&written](TokenId id, auto) {
+    written.ids.push_back(id);
+    return true;
+  };
+  written.reason = generate(session, sampler, session.feed(prompt), {tokens, {}}, keep, {}, draft.get());
+  written.position = session.position();
+  if (session.room() > 0) {
+    const auto logits = session.feed(std::span(prompt).first(1));
+    written.next.assign(logits.begin(), logits.end());
+  }
+  return written;
+}
+
+Ids circles(std::size_t count) {
+  Ids ids(count);
+  for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<TokenId>(i % 11);
+  return ids;
+}
+
+TEST_CASE("with a second model the same tokens are written, whether it guesses right or wrong", "[draft]") {
+  const std::string family = GENERATE(as<std::string>(), "gemma2", "gemma3", "llama");
+  const float temperature = GENERATE(0.0f, 0.7f);
+  const TinyModel first(shape_of(family, 1)), other(shape_of("llama", 2));
+  SamplingOptions sampling;
+  sampling.temperature = temperature;
+  sampling.seed = 7;
+  sampling.repeat_penalty = 1.02f;
+  for (const std::size_t prompt : {1, 60}) {
+    INFO(family << " temperature " << temperature << " prompt " << prompt);
+    const Written alone = write(first.model, nullptr, sampling, circles(prompt), 60);
+    CHECK(write(first.model, &first.model, sampling, circles(prompt), 60) == alone);
+    CHECK(write(first.model, &other.model, sampling, circles(prompt), 60) == alone);
+  }
+}
+
+TEST_CASE("with a second model generation ends where it would", "[draft]") {
+  const TinyModel model(shape_of("gemma3", 1));
+  SamplingOptions greedy;
+  greedy.temperature = 0;
+  for (const std::size_t tokens : {0, 1, 2, 16, 17, 18})
+    CHECK(write(model.model, &model.model, greedy, circles(60), tokens) ==
+          write(model.model, nullptr, greedy, circles(60), tokens));
+  for (const std::size_t context : {61, 62, 75})
+    CHECK(write(model.model, &model.model, greedy, circles(60), 40, context) ==
+          write(model.model, nullptr, greedy, circles(60), 40, context));
+}
+
+TEST_CASE("a model that guesses all that is written has many tokens checked in a step", "[draft]") {
+  const TinyModel model(shape_of("llama", 1));
+  Session session(model.model, {256, 32});
+  DraftModel draft(model.model, {256, 32}, 15);
+  SamplingOptions greedy;
+  greedy.temperature = 0;
+  Sampler sampler(greedy, model.model.config.vocabulary);
+  Ids written = circles(20);
+  CHECK(draft.begin(written, {}));
+  draft.took(1, 1);
+  std::span<const float> logits = session.feed(written);
+  std::size_t steps = 0, position = session.position();
+  {
+    LookAhead ahead(session, &draft);
+    for (int i = 0; i < 120; ++i) {
+      written.push_back(sampler.pick(logits));
+      logits = ahead.feed(written.back(), 200, {});
+      if (session.position() != position) ++steps;
+      position = session.position();
+    }
+  }
+  CHECK(session.position() == written.size());
+  CHECK(steps < 40);  // of 120 tokens
+}
+
+TEST_CASE("a text that goes on, or begins anew, is read from where it differs", "[draft]") {
+  const TinyModel model(shape_of("llama", 1));
+  DraftModel draft(model.model, {64, 16}, 4);
+  const auto drafted = [](DraftModel& drafter, const Ids& text) {
+    CHECK(drafter.begin(text, {}));
+    drafter.took(1, 1);
+    const auto ids = drafter.draft(4);
+    return Ids(ids.begin(), ids.end());
+  };
+  drafted(draft, circles(40));
+  for (const std::size_t length : {41, 50, 30, 1, 62}) {
+    Ids text = circles(length);
+    text.back() = 7;
+    DraftModel fresh(model.model, {64, 16}, 4);
+    CHECK(drafted(draft, text) == drafted(fresh, text));
+  }
+}
+
+}  // namespace

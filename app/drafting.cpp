@@ -32,7 +32,7 @@ std::unique_ptr<const SecondModel> open_second(const LookupFlags& flags, const O
 Drafting::Drafting(const LookupFlags& flags, const SecondModel* second, const SessionOptions& room, bool shifts)
     : flags_(flags), context_(room.context), shifts_(shifts) {
   if (second == nullptr) return;
-  check_memory(second->file, second->model.config, room);
+  check_memory(second->file, second->model, room);
   second_.emplace(second->model, room, flags.max_draft);
 }
 

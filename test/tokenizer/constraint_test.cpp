@@ -66,6 +66,17 @@ TEST_CASE("regex: exactly the texts that match are accepted", "[constraint]") {
         });
 }
 
+TEST_CASE("regex: what readers of patterns do not agree on is left out, in classes of what is not meant as well",
+          "[constraint]") {
+  const std::string next_line = "\xC2\x85", no_break = "\xC2\xA0", ideographic = "\xE3\x80\x80";
+  check(regex_constraint, {
+                              {R"([^\s@]+)", {"ab", "é"}, {"@", " ", "a" + no_break, ideographic, next_line}},
+                              {R"([^\S]x)", {" x", "\tx"}, {"ax", next_line + "x", no_break + "x"}},
+                              {R"([\s][\S])", {" a"}, {no_break + "a", " " + no_break}},
+                              {R"([^\D][^\W])", {"1_"}, {"a_", "1-"}},
+                          });
+}
+
 TEST_CASE("regex: what is not supported is refused by name, and no bomb goes off", "[constraint]") {
   check_refused(regex_constraint, {
                                       {"a{1,100000}", "at character 2: a repetition of more than 65535"},

@@ -56,8 +56,15 @@ void cut_by_length(char32_t low, char32_t high, const std::function<void(std::sp
 
 }  // namespace
 
+CodePoints CodePoints::of(std::vector<Range> ranges) {
+  std::ranges::sort(ranges, {}, &Range::low);
+  CodePoints points;
+  for (const Range& range : ranges) points.add(range.low, range.high);  // at the end, each
+  return points;
+}
+
 void CodePoints::add(char32_t low, char32_t high) {
-  const auto first = std::ranges::find_if(ranges_, [low](const Range& r) { return r.high + 1 >= low; });
+  const auto first = std::ranges::partition_point(ranges_, [low](const Range& r) { return r.high + 1 < low; });
   auto end = first;
   for (; end != ranges_.end() && end->low <= high + 1; ++end) {
     low = std::min(low, end->low);
@@ -67,7 +74,9 @@ void CodePoints::add(char32_t low, char32_t high) {
 }
 
 void CodePoints::add(const CodePoints& others) {
-  for (const Range& range : others.ranges_) add(range.low, range.high);
+  std::vector<Range> ranges = ranges_;
+  ranges.insert(ranges.end(), others.ranges_.begin(), others.ranges_.end());
+  *this = of(std::move(ranges));
 }
 
 CodePoints CodePoints::inverted() const {
@@ -88,7 +97,8 @@ CodePoints CodePoints::without(const CodePoints& others) const {
 }
 
 bool CodePoints::contains(char32_t point) const {
-  return std::ranges::any_of(ranges_, [point](const Range& r) { return r.low <= point && point <= r.high; });
+  const auto range = std::ranges::partition_point(ranges_, [point](const Range& r) { return r.high < point; });
+  return range != ranges_.end() && range->low <= point;
 }
 
 void for_each_utf8(const CodePoints& points, const std::function<void(std::span<const ByteRange>)>& take) {

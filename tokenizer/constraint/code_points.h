@@ -25,6 +25,8 @@ class CodePoints {
   CodePoints(std::initializer_list<Range> ranges) {
     for (const Range& range : ranges) add(range.low, range.high);
   }
+  // In any order; they may overlap.
+  static CodePoints of(std::vector<Range> ranges);
   static CodePoints all() { return {{0, kLastCodePoint}}; }
 
   void add(char32_t point) { add(point, point); }

@@ -12,8 +12,9 @@ namespace carat {
 Automaton gbnf_constraint(std::string_view text);
 
 // A regular expression that the whole answer matches, with or without ^ and $. Characters are code points; \d, \w and
-// \s are ASCII, and . is anything but an end of line. Literals, classes, groups, alternatives, * + ? {m,n} (how greedy
-// they are makes no difference); no back-references, look-around, \b, \p{…} nor flags, which are refused by name.
+// \s are ASCII ([^\s] leaves out all white space), and . is anything but an end of line. Literals, classes, groups,
+// alternatives, * + ? {m,n} (how greedy they are makes no difference); no back-references, look-around, \b, \p{…} nor
+// flags, which are refused by name.
 Automaton regex_constraint(std::string_view pattern);
 
 // Any JSON object.

@@ -178,15 +178,16 @@ class GbnfParser {
   ExpressionId parse_class() {
     text_.take();
     const bool inverts = text_.take("^");
-    CodePoints points;
+    std::vector<CodePoints::Range> ranges;
     while (!text_.take("]")) {
       const char32_t low = take_character();
       const bool is_range = text_.comes("-") && !text_.comes("-]");
       if (is_range) text_.take();
       const char32_t high = is_range ? take_character() : low;
       if (high < low) text_.fail("a range that ends before it begins");
-      points.add(low, high);
+      ranges.push_back({low, high});
     }
+    CodePoints points = CodePoints::of(std::move(ranges));
     return grammar_.points(inverts ? points.inverted() : std::move(points));
   }
 

@@ -8,8 +8,9 @@ namespace {
 
 constexpr int kMaxNesting = 100;
 
-// Where readers of patterns differ, the narrowest reading: what is written is a match for all of them. \S leaves out
-// all that any of them calls white space, and . all that any of them calls the end of a line.
+// \d and \w are ASCII, as in ECMA-262. Where readers differ in what is white space or the end of a line, the narrowest
+// reading: what is written is a match for all of them. \S, and \s in a class of what is not meant, leave out all that
+// any of them calls white space, and . all that any of them calls the end of a line.
 CodePoints digits() { return {{'0', '9'}}; }
 CodePoints word_characters() { return {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}; }
 CodePoints ascii_spaces() { return {{'\t', '\r'}, {' ', ' '}}; }
@@ -31,6 +32,8 @@ class RegexParser {
   }
 
  private:
+  enum class Place { alone, in_class, inverted_class };  // of an escape
+
   ExpressionId parse_choice(int nesting) {
     std::vector<ExpressionId> alternatives;
     do {
@@ -90,7 +93,7 @@ class RegexParser {
       case '.':
         return write_(line_ends().inverted());
       case '\\':
-        return write_(parse_escape(false));
+        return write_(parse_escape(Place::alone));
       case '^':
       case '$':
         text_.back_to(begin);
@@ -177,38 +180,40 @@ class RegexParser {
 
   CodePoints parse_class() {
     const bool inverts = text_.take("^");
-    CodePoints points;
+    const Place place = inverts ? Place::inverted_class : Place::in_class;
+    std::vector<CodePoints::Range> ranges;
     if (text_.comes("]")) text_.fail("an empty class");
     while (!text_.take("]")) {
       if (text_.comes("[:")) text_.fail("named classes ([:alpha:]) are not supported");
-      const std::optional<char32_t> low = parse_class_part(points);
+      const std::optional<char32_t> low = parse_class_part(place, ranges);
       if (!text_.comes("-") || text_.comes("-]")) {
-        if (low) points.add(*low);
+        if (low) ranges.push_back({*low, *low});
         continue;
       }
       text_.take();
-      const std::optional<char32_t> high = parse_class_part(points);
+      const std::optional<char32_t> high = parse_class_part(place, ranges);
       if (!low || !high) text_.fail("a range needs a character at both ends");
       if (*high < *low) text_.fail("a range that ends before it begins");
-      points.add(*low, *high);
+      ranges.push_back({*low, *high});
     }
+    CodePoints points = CodePoints::of(std::move(ranges));
     return inverts ? points.inverted() : points;
   }
 
   // A character, which is returned, or a set like \d, which is added.
-  std::optional<char32_t> parse_class_part(CodePoints& points) {
+  std::optional<char32_t> parse_class_part(Place place, std::vector<CodePoints::Range>& ranges) {
     if (text_.at_end()) text_.fail("a '[' without ']'");
     const char32_t point = text_.take();
     if (point != '\\') return point;
-    const CodePoints set = parse_escape(true);
+    const CodePoints set = parse_escape(place);
     const bool is_one = set.ranges().size() == 1 && set.ranges()[0].low == set.ranges()[0].high;
     if (is_one) return set.ranges()[0].low;
-    points.add(set);
+    ranges.insert(ranges.end(), set.ranges().begin(), set.ranges().end());
     return std::nullopt;
   }
 
   // What comes after a backslash.
-  CodePoints parse_escape(bool in_class) {
+  CodePoints parse_escape(Place place) {
     const char32_t point = text_.take();
     const auto one = [](char32_t c) { return CodePoints{{c, c}}; };
     switch (point) {
@@ -221,9 +226,9 @@ class RegexParser {
       case 'W':
         return word_characters().inverted();
       case 's':
-        return ascii_spaces();
+        return place == Place::inverted_class ? all_spaces() : ascii_spaces();
       case 'S':
-        return all_spaces().inverted();
+        return (place == Place::inverted_class ? ascii_spaces() : all_spaces()).inverted();
       case 't':
         return one('\t');
       case 'n':
@@ -239,7 +244,7 @@ class RegexParser {
       case 'u':
         return one(text_.take("{") ? text_.take_hex_in_braces() : text_.take_hex(4));
       default:
-        return one(parse_plain_escape(point, in_class));
+        return one(parse_plain_escape(point, place != Place::alone));
     }
   }
 

@@ -16,17 +16,7 @@ constexpr std::size_t kMaxWork = 10'000'000;        // of putting states togethe
 // Which states of the graphs lead to an end, and which rules have a text of a byte or more: only these can be called.
 class Reach {
  public:
-  explicit Reach(const std::vector<RuleGraph>& graphs) : graphs_(graphs), callable_(graphs.size()) {
-    bool changed = true;
-    while (changed) {  // the called come after their callers, so that backwards is the quick way
-      changed = false;
-      for (std::size_t i = graphs.size(); i-- > 0;) {
-        if (callable_[i] || !takes_something(graphs[i])) continue;
-        callable_[i] = true;
-        changed = true;
-      }
-    }
-  }
+  explicit Reach(const std::vector<RuleGraph>& graphs) : graphs_(graphs), callable_(graphs.size()) { find_callable(); }
 
   bool callable(std::uint32_t rule) const { return callable_[rule]; }
 
@@ -34,50 +24,69 @@ class Reach {
   std::vector<bool> ends(const RuleGraph& graph) const {
     std::vector<std::vector<std::uint32_t>> back(graph.states.size());
     for (std::uint32_t from = 0; from < graph.states.size(); ++from) {
-      for_each_edge(graph.states[from], [&](std::uint32_t to, bool) { back[to].push_back(from); });
+      const RuleGraph::State& state = graph.states[from];
+      for (const std::uint32_t to : state.silent) back[to].push_back(from);
+      for (const auto& edge : state.edges) back[edge.to].push_back(from);
+      for (const auto& call : state.calls) {
+        if (callable_[call.rule]) back[call.to].push_back(from);
+      }
     }
     std::vector<bool> reached(graph.states.size());
-    spread(graph.end, reached, [&](std::uint32_t state, const auto& visit) {
-      for (const std::uint32_t from : back[state]) visit(from);
-    });
+    std::vector<std::uint32_t> pending{graph.end};
+    reached[graph.end] = true;
+    while (!pending.empty()) {
+      const std::uint32_t state = pending.back();
+      pending.pop_back();
+      for (const std::uint32_t from : back[state]) {
+        if (!reached[from]) pending.push_back(from);
+        reached[from] = true;
+      }
+    }
     return reached;
   }
 
  private:
-  template <class Take>
-  void for_each_edge(const RuleGraph::State& state, const Take& take) const {
-    for (const std::uint32_t to : state.silent) take(to, true);
-    for (const auto& edge : state.edges) take(edge.to, false);
-    for (const auto& call : state.calls) {
-      if (callable_[call.rule]) take(call.to, false);
-    }
-  }
+  struct Site {
+    std::uint32_t graph, to;  // the state behind a call
+  };
 
-  template <class Next>
-  static void spread(std::uint32_t from, std::vector<bool>& reached, const Next& next) {
-    std::vector<std::uint32_t> pending{from};
-    reached[from] = true;
+  // Follows all rules from their starts at once. What is behind a call is reached once the rule that is called is
+  // found to have a text, so that everything is gone through once.
+  void find_callable() {
+    enum : std::uint8_t { by_nothing = 1, by_something = 2 };  // taken on the way
+    struct Visit {
+      std::uint32_t graph, state;
+      std::uint8_t taken;
+    };
+    std::vector<std::vector<std::uint8_t>> reached(graphs_.size());
+    std::vector<std::vector<Site>> waiting(graphs_.size());  // for a rule that may not be called yet
+    std::vector<Visit> pending;
+    const auto visit = [&](std::uint32_t graph, std::uint32_t state, std::uint8_t taken) {
+      if ((reached[graph][state] & taken) != 0) return;
+      reached[graph][state] |= taken;
+      pending.push_back({graph, state, taken});
+    };
+    for (std::uint32_t i = 0; i < graphs_.size(); ++i) {
+      reached[i].resize(graphs_[i].states.size());
+      visit(i, 0, by_nothing);
+    }
     while (!pending.empty()) {
-      const std::uint32_t state = pending.back();
+      const auto [graph, id, taken] = pending.back();
       pending.pop_back();
-      next(state, [&](std::uint32_t to) {
-        if (!reached[to]) pending.push_back(to);
-        reached[to] = true;
-      });
+      const RuleGraph::State& state = graphs_[graph].states[id];
+      for (const std::uint32_t to : state.silent) visit(graph, to, taken);
+      for (const auto& edge : state.edges) visit(graph, edge.to, by_something);
+      for (const auto& call : state.calls) {
+        if (callable_[call.rule]) {
+          visit(graph, call.to, by_something);
+        } else {
+          waiting[call.rule].push_back({graph, call.to});
+        }
+      }
+      if (id != graphs_[graph].end || taken != by_something || callable_[graph]) continue;
+      callable_[graph] = true;
+      for (const Site& site : waiting[graph]) visit(site.graph, site.to, by_something);
     }
-  }
-
-  bool takes_something(const RuleGraph& graph) const {
-    const std::vector<bool> can_end = ends(graph);
-    std::vector<bool> reached(graph.states.size());
-    bool found = false;
-    spread(0, reached, [&](std::uint32_t state, const auto& visit) {
-      for_each_edge(graph.states[state], [&](std::uint32_t to, bool silent) {
-        found |= !silent && can_end[to];
-        visit(to);
-      });
-    });
-    return found;
   }
 
   const std::vector<RuleGraph>& graphs_;
@@ -101,6 +110,8 @@ class Determiniser {
  public:
   Determiniser(Automaton& automaton, const std::vector<RuleGraph>& graphs, const Reach& reach)
       : out_(automaton), graphs_(graphs), reach_(reach) {}
+
+  std::size_t work() const { return work_; }
 
   void add(std::uint32_t rule) {
     graph_ = &graphs_[rule];
@@ -130,7 +141,7 @@ class Determiniser {
   // The start is a state of its own, that nothing leads back to: to end there would be to take nothing.
   void begin() {
     subsets_.clear();
-    known_.clear();
+    known_ = {};  // clear() would go over as many buckets as the largest rule has needed
     subsets_.push_back(closure({0}));
   }
 
@@ -253,6 +264,7 @@ Automaton::Automaton(const Grammar& grammar) {
   if (!accepts_nothing_ && !reach.callable(0)) throw BadConstraint("no text meets it");
   Determiniser determiniser(*this, graphs, reach);
   for (std::uint32_t i = 0; i < graphs.size(); ++i) determiniser.add(i);
+  work_ = determiniser.work();
   states_.push_back({static_cast<std::uint32_t>(edges_.size()), static_cast<std::uint32_t>(calls_.size()), false});
   refuse_left_recursion();
 }

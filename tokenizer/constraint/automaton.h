@@ -50,7 +50,7 @@ class Automaton {
   bool accepting(StateId state) const { return states_[state].accepting; }  // its rule may end here
   bool is_end(StateId state) const { return states_[state].accepting && edges(state).empty() && calls(state).empty(); }
 
-  std::size_t states() const { return states_.size() - 1; }
+  std::size_t work() const { return work_; }  // that it took to put it together: ten million is a second or so
 
  private:
   friend class Determiniser;
@@ -65,6 +65,7 @@ class Automaton {
   std::vector<State> states_;  // and one behind the last
   std::vector<Edge> edges_;
   std::vector<Call> calls_;
+  std::size_t work_ = 0;
   bool accepts_nothing_ = false;
 };
 

@@ -89,21 +89,23 @@ Runs::SetId Runs::close() {
     pending_.pop_back();
     if (!seen.insert(pair_of(run.state, run.stack)).second) continue;
     if (seen.size() > kMaxRuns) throw BadConstraint(kTooAmbiguous);
+    work_ += kCompared;
     if (!automaton_.edges(run.state).empty()) ready.push_back(run);
     for (const Automaton::Call& next : automaton_.calls(run.state)) call(next, run.stack);
     if (automaton_.accepting(run.state)) return_to(run.stack);
   }
   std::ranges::sort(ready);
   drop_weaker(ready);
-  auto [place, is_new] = set_ids_.try_emplace(std::pair(std::move(ready), complete_), static_cast<SetId>(sets_.size()));
-  if (is_new) {
-    if (sets_.size() == kMaxSets) throw BadConstraint(kTooAmbiguous);
-    sets_.push_back({place->first.first, complete_, nullptr});
-  }
-  return place->second;
+  std::pair key(std::move(ready), complete_);
+  if (const auto known = set_ids_.find(key); known != set_ids_.end()) return known->second;
+  if (sets_.size() == kMaxSets) throw BadConstraint(kTooAmbiguous);
+  const auto id = static_cast<SetId>(sets_.size());
+  sets_.push_back({key.first, complete_, nullptr});
+  set_ids_.emplace(std::move(key), id);
+  return id;
 }
 
-void Runs::drop_weaker(std::vector<Run>& runs) const {
+void Runs::drop_weaker(std::vector<Run>& runs) {
   std::vector<Run> kept;
   for (std::size_t begin = 0; begin < runs.size();) {
     const std::size_t first_kept = kept.size();
@@ -123,8 +125,9 @@ void Runs::drop_weaker(std::vector<Run>& runs) const {
 }
 
 // Whether what may follow the other stack may follow this one too: the same calls, each with a count as free or freer.
-bool Runs::covers(FrameId stack, FrameId other) const {
+bool Runs::covers(FrameId stack, FrameId other) {
   while (stack != other) {
+    ++work_;
     if (stack == kBottom || other == kBottom) return false;
     const Frame& mine = frames_[stack];
     const Frame& its = frames_[other];

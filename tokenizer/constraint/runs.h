@@ -52,12 +52,13 @@ class Runs {
     return find_next(set, byte);
   }
   bool complete(SetId set) const { return sets_[set].complete; }  // a run has ended
-  bool can_go_on(SetId set) const { return !sets_[set].runs.empty(); }
   const std::vector<Run>& runs(SetId set) const { return sets_[set].runs; }
 
   // Forgets all sets but this one, whose new id it returns, when there are too many.
   SetId tidy(SetId set);
   void clear();
+  // Grows with the time that sets took to make; ten million is a second or so.
+  std::size_t work() const { return work_ / kCompared; }
   bool is_large() const { return sets_.size() > kManySets || frames_.size() > kManyFrames; }
 
  private:
@@ -65,6 +66,7 @@ class Runs {
   static constexpr std::size_t kManySets = 20'000;  // a kilobyte each
   static constexpr std::size_t kManyFrames = 1'000'000;
   static constexpr std::size_t kMaxSets = 200'000;
+  static constexpr std::size_t kCompared = 8;  // calls that are compared while a run is followed
 
   struct Set {
     std::vector<Run> runs;  // those with a byte to take
@@ -81,8 +83,8 @@ class Runs {
   SetId close();
   // Takes away runs that can do nothing that another cannot: of a repetition within a repetition, counts in all
   // combinations would be left.
-  void drop_weaker(std::vector<Run>& runs) const;
-  bool covers(FrameId stack, FrameId other) const;
+  void drop_weaker(std::vector<Run>& runs);
+  bool covers(FrameId stack, FrameId other);
   void call(const Automaton::Call& call, FrameId stack);
   void return_to(FrameId stack);
 
@@ -93,6 +95,7 @@ class Runs {
   std::unordered_map<std::pair<std::vector<Run>, bool>, SetId, Hash> set_ids_;
   std::vector<Run> pending_;  // of a set that is being made
   bool complete_ = false;
+  std::size_t work_ = 0;
 };
 
 }  // namespace carat

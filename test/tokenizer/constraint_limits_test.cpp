@@ -67,5 +67,57 @@ TEST_CASE("a set of code points is the same in whatever order its ranges come", 
   }
 }
 
+TEST_CASE("schema: work that alternatives multiply is refused, not done", "[constraint]") {
+  const std::string many = listed(20'000, [](int i) { return "\"x" + number(i) + "\""; });
+  const auto times = [](int count, const std::string& part) { return listed(count, [&](int) { return part; }); };
+  const std::vector<std::string> schemas = {
+      R"({"enum":[)" + many + R"(],"anyOf":[)" + times(2000, R"({"pattern":"^x"})") + "]}",
+      R"({"enum":[)" + many + R"(],"anyOf":[)" + times(5000, R"({"minLength":1})") + "]}",
+      R"({"enum":["abbbbbbbbbbbbbbbb"],"anyOf":[)" + times(2000, R"x({"pattern":"(a|b)*a(a|b){16}"})x") + "]}",
+      R"({"default":[)" + many + R"(],"anyOf":[)" + times(8000, "{}") + "]}",
+      R"({"const":")" + std::string(100'000, 'a') + R"(","pattern":"(.*a.{300}){9}"})",
+      R"({"$defs":{"n":{"type":"null","required":[)" + many + R"(]}},"required":["y"],"anyOf":[)" +
+          times(1000, R"({"$ref":"#/$defs/n"})") + "]}",
+  };
+  for (const std::string& schema : schemas) {
+    INFO(schema.substr(0, 60) << " … " << schema.substr(schema.size() - 60));
+    const double seconds =
+        seconds_of([&] { CHECK_THROWS_WITH(json_schema_constraint(schema), Catch::Contains("too")); });
+    CHECK(seconds < kFew);
+  }
+}
+
+TEST_CASE("schema: two long lists of values are held against each other", "[constraint]") {
+  const auto even = [](int i) { return number(2 * i); };
+  const auto triple = [](int i) { return number(3 * i); };
+  const auto odd = [](int i) { return number(2 * i + 1); };
+  const double seconds = seconds_of([&] {
+    const Automaton both = json_schema_constraint(R"({"allOf":[{"enum":[)" + listed(15'000, even) + "]},{\"enum\":[" +
+                                                  listed(10'000, triple) + "]}]}");
+    CHECK(accepts(both, "29994"));
+    CHECK_FALSE(accepts(both, "29996"));
+    const Automaton either = json_schema_constraint(R"({"oneOf":[{"enum":[)" + listed(15'000, even) + "]},{\"enum\":[" +
+                                                    listed(15'000, odd) + "]}]}");
+    CHECK(accepts(either, "29999"));
+    CHECK_FALSE(accepts(either, "30001"));
+  });
+  CHECK(seconds < kFew);
+}
+
+TEST_CASE("schema: a hundred alternatives with forty properties each are told apart", "[constraint]") {
+  const std::string schema = R"({"oneOf":[)" +
+                             listed(100,
+                                    [](int i) {
+                                      const std::string properties = listed(
+                                          40, [](int k) { return "\"p" + number(k) + R"(":{"type":"integer"})"; });
+                                      return R"({"type":"object","required":["kind"],"properties":{"kind":{"const":)" +
+                                             number(i) + "}," + properties + "}}";
+                                    }) +
+                             "]}";
+  const Automaton automaton = json_schema_constraint(schema);
+  CHECK(accepts(automaton, R"({"kind":99,"p0":1,"p39":2})"));
+  CHECK_FALSE(accepts(automaton, R"({"kind":100})"));
+}
+
 }  // namespace
 }  // namespace carat

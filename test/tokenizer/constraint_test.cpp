@@ -204,6 +204,11 @@ TEST_CASE("schema: numbers keep to their bounds, digit by digit", "[constraint]"
             {R"({"type":"number","exclusiveMinimum":0,"exclusiveMaximum":1})", {"0.5", "0.001"}, {"0", "0.0", "1.0"}},
             {R"({"type":"number","minimum":99.5})", {"99.5", "99.51", "12345.6"}, {"99.4", "99", "1"}},
             {R"({"type":"number"})", {"1", "-1.5", "1e5", "0.5E-10"}, {"01", "+1", ".5", "1."}},
+            {R"({"type":"integer"})", {repeated("9", 18), "-" + repeated("9", 18)}, {"1" + repeated("0", 18), "1e2"}},
+            {R"({"type":"number"})",
+             {repeated("9", 15) + "." + repeated("9", 15) + "e-99"},
+             {repeated("9", 16), "0." + repeated("9", 16), "1e100"}},
+            {R"({"type":"number","minimum":0.5})", {"1." + repeated("9", 6)}, {repeated("9", 16), "1e5"}},
         });
 }
 
@@ -243,8 +248,12 @@ TEST_CASE("schema: of the values listed, those stay that all other keywords allo
              {R"("a")", R"("bcd")"}},
             {R"({"enum":["ab1","ab","1"],"pattern":"^[a-z]+[0-9]$"})", {R"("ab1")"}, {R"("ab")", R"("1")"}},
             {R"({"enum":["2024-01-31","2024-13-31","x"],"format":"date","pattern":"31"})",
-             {R"("2024-01-31")"},
-             {R"("2024-13-31")", R"("x")"}},
+             {R"("2024-01-31")", R"("2024-13-31")"},
+             {R"("x")"}},
+            {R"({"const":"2001:db8::1","format":"ipv6"})", {R"("2001:db8::1")"}, {R"("2001:db8::2")"}},
+            {R"({"enum":["a@b.org","first.last+tag@sub.example.museum",1],"format":"email","type":"string"})",
+             {R"("a@b.org")", R"("first.last+tag@sub.example.museum")"},
+             {"1"}},
             {R"({"enum":[[],[1],"a"],"minItems":1})", {"[1]", R"("a")"}, {"[]"}},
             {R"({"const":"a\"b","pattern":"\""})", {R"("a\"b")"}, {R"("a")"}},
             {R"({"minLength":2,"anyOf":[{"enum":["a","bc"]},{"type":"integer"}]})", {R"("bc")", "7"}, {R"("a")"}},
@@ -254,6 +263,52 @@ TEST_CASE("schema: of the values listed, those stay that all other keywords allo
                                             {R"({"enum":[[1],2],"items":{"type":"string"}})", "/items: beside a list"},
                                             {R"({"enum":["a"],"pattern":"("})", "/pattern"},
                                         });
+}
+
+TEST_CASE("schema: what two schemas say of a list's items holds at each place", "[constraint]") {
+  check(json_schema_constraint,
+        {
+            {R"({"allOf":[{"prefixItems":[{"type":"integer"}],"items":{"maximum":7}},{"items":{"minimum":5}}]})",
+             {"[]", "[9]", "[9,6.5]", "[5,7,5]"},
+             {"[4]", "[9,8]", "[9,4]", "[9.5]"}},
+            {R"({"prefixItems":[{"minimum":3},{"type":"null"}],"allOf":[{"prefixItems":[{"type":"integer"}]}]})",
+             {"[3]", "[4,null]"},
+             {"[2]", "[3.5]", "[3,1]", "[3,null,1]"}},
+            {R"({"anyOf":[{"items":false}],"prefixItems":[true]})", {"[]"}, {"[1]"}},
+            {R"({"items":{"type":"null"},"minItems":3,"maxItems":3,"anyOf":[{"prefixItems":[true,true]}]})",
+             {"[null,null,null]"},
+             {"[1,null,null]", "[null,null,1]"}},
+        });
+  check_refused(
+      json_schema_constraint,
+      {
+          {R"({"allOf":[{"type":"array","prefixItems":[{"const":"x"}],"minItems":2,"maxItems":2},{"items":{"const":1}}]})",
+           "/prefixItems/0: two schemas with a different 'const'"},
+          {R"({"allOf":[{"prefixItems":[true]},{"prefixItems":7}]})", "/prefixItems: must be a list"},
+      });
+}
+
+TEST_CASE("schema: types that have nothing in common leave no value, not even one that is listed", "[constraint]") {
+  check_refused(json_schema_constraint,
+                {{R"({"const":[1],"allOf":[{"type":"string"},{"type":"number"}]})", "no text meets it"}});
+}
+
+TEST_CASE("schema: values are equal however their keys are ordered and their numbers written", "[constraint]") {
+  check(json_schema_constraint,
+        {
+            {R"({"allOf":[{"enum":[{"a":1,"b":[2]},3]},{"enum":[{"b":[2.0],"a":1},4]}]})",
+             {R"({"a":1,"b":[2]})"},
+             {"3", "4"}},
+            {R"({"const":{"a":1,"b":2},"enum":[{"b":2,"a":1}]})", {R"({"a":1,"b":2})"}, {R"({"a":1})"}},
+            {R"({"allOf":[{"const":{"a":1,"b":2}},{"const":{"b":2,"a":1}}]})", {R"({"a":1,"b":2})"}, {"{}"}},
+            {R"({"oneOf":[{"enum":[[1,2],"1",1]},{"enum":[[2,1],"2",2]}]})", {"1", R"("2")"}, {"3"}},
+        });
+  check_refused(
+      json_schema_constraint,
+      {
+          {R"({"oneOf":[{"const":{"a":1,"b":2}},{"const":{"b":2,"a":1}}]})", "may both hold"},
+          {R"({"oneOf":[{"enum":[{"x":{"a":[1],"b":-0.0}}]},{"enum":[5,{"x":{"b":0,"a":[1e0]}}]}]})", "may both hold"},
+      });
 }
 
 TEST_CASE("schema: what is not supported is refused by name and place", "[constraint]") {

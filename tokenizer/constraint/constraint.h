@@ -26,9 +26,11 @@ Automaton json_object_constraint();
 //   `additionalProperties` is true or a schema, or where no `properties` are named. A schema that has keywords for some
 //   types only and no `type` means these types; an array gets no more than its `prefixItems` if `items` is absent.
 // - Between the parts stands nothing, a space, or a line end with up to 16 spaces or tabs.
-// - Numbers have at most 18 digits (15 with a fraction), so that no reader rounds them, and no exponent where bounds
-// are
-//   given. Formats are those of formats.h, in their common spellings.
+// - Integers have at most 18 digits, or as many as their bounds: 64 bits hold them, a reader that knows only doubles
+//   rounds them from 16 digits on. Other numbers have at most 15 digits before the point and 15 behind it, and an
+//   exponent of at most two; between bounds at most 15 digits in all, or as many as the bounds need before the point,
+//   and no exponent.
+// - Formats are those of formats.h, in their common spellings; beside `enum` and `const` they are passed over.
 // Every keyword is met or refused by name, with its place; annotations are passed over. `oneOf` is accepted where the
 // alternatives exclude each other by type, const, enum or a required property of these; `allOf`, and keywords beside
 // `$ref`, `anyOf` or `oneOf`, where they can be merged into one schema; `$ref` within the document.

@@ -176,13 +176,13 @@ class SchemaGrammar {
       values = schema["enum"];
     }
     if (schema.contains("const")) {
-      const bool listed = values.empty() || std::ranges::find(values, schema["const"]) != values.end();
+      const bool listed = values.empty() || document_.lists(values, schema["const"], at);
       values = listed && (!schema.contains("enum") || !values.empty()) ? SchemaJson::array({schema["const"]})
                                                                        : SchemaJson::array();
     }
     const std::set<std::string> types = schema.contains("type") ? types_of(schema, at) : std::set<std::string>();
     std::vector<ExpressionId> ways;
-    for (const SchemaJson& value : valid_values({values.begin(), values.end()}, schema, at)) {
+    for (const SchemaJson& value : valid_values(document_, {values.begin(), values.end()}, schema, at)) {
       const bool fits = types.empty() || types.contains(type_name(value)) ||
                         (type_name(value) == "integer" && types.contains("number"));
       if (fits) ways.push_back(add_literal(value));

@@ -275,12 +275,14 @@ ExpressionId add_regex(Grammar& grammar, std::string_view pattern, RegexSpan spa
   return RegexParser(grammar, pattern, span, write).parse();
 }
 
-Automaton regex_constraint(std::string_view pattern) {
+Automaton regex_automaton(std::string_view pattern, RegexSpan span) {
   Grammar grammar;
   const RuleId root = grammar.declare("the pattern");
   const auto write = [&grammar](const CodePoints& points) { return grammar.points(points); };
-  grammar.define(root, add_regex(grammar, pattern, RegexSpan::whole, write));
+  grammar.define(root, add_regex(grammar, pattern, span, write));
   return Automaton(grammar);
 }
+
+Automaton regex_constraint(std::string_view pattern) { return regex_automaton(pattern, RegexSpan::whole); }
 
 }  // namespace carat

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string_view>
 
+#include "tokenizer/constraint/automaton.h"
 #include "tokenizer/constraint/grammar.h"
 
 namespace carat {
@@ -17,5 +18,8 @@ enum class RegexSpan {
 
 // Adds the texts that match `pattern`, in the subset of constraint.h. Throws BadConstraint.
 ExpressionId add_regex(Grammar& grammar, std::string_view pattern, RegexSpan span, const WritePoints& write);
+
+// The same by itself, as it is.
+Automaton regex_automaton(std::string_view pattern, RegexSpan span);
 
 }  // namespace carat

@@ -1,10 +1,8 @@
 #include "tokenizer/constraint/schema_document.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cmath>
-#include <optional>
 #include <set>
 #include <vector>
 
@@ -15,13 +13,11 @@ namespace {
 
 constexpr std::size_t kMaxText = std::size_t{256} << 10;
 constexpr int kMaxNesting = 64;
-constexpr std::size_t kMaxKeys = 10'000;  // looking one up takes a walk over its neighbours
-constexpr int kMaxReferences = 32;        // that lead to each other
-constexpr std::size_t kMaxSteps = 20'000;
-
-constexpr auto kAnnotations = std::to_array<std::string_view>(
-    {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$id", "$comment",
-     "$defs", "definitions", "contentEncoding", "contentMediaType", "contentSchema"});
+constexpr std::size_t kMaxKeys = 10'000;       // looking one up takes a walk over its neighbours
+constexpr int kMaxReferences = 32;             // that lead to each other
+constexpr std::size_t kMaxSteps = 10'000'000;  // values copied or looked at: a second or so
+constexpr std::size_t kSpelling = 16;          // what it costs to spell a value, of these
+constexpr std::size_t kNames = 16;             // that are compared in the time of one
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
@@ -42,6 +38,23 @@ std::string percent_decoded(std::string_view text) {
 }
 
 bool contains(const SchemaJson& list, const SchemaJson& value) { return std::ranges::find(list, value) != list.end(); }
+
+std::set<std::string> spellings_of(const SchemaJson& list) {
+  std::set<std::string> spellings;
+  for (const SchemaJson& value : list) spellings.insert(spelling(value));
+  return spellings;
+}
+
+// Null if the schema does not have it.
+const SchemaJson* find(const SchemaJson& schema, const char* keyword) {
+  const auto found = schema.find(keyword);
+  return found == schema.end() ? nullptr : &*found;
+}
+
+std::size_t size_of(const SchemaJson& schema, const char* keyword) {
+  const SchemaJson* const found = find(schema, keyword);
+  return found == nullptr ? 0 : found->size();
+}
 
 // The types that a schema allows, by name; all if it does not say.
 std::set<std::string> types_of(const SchemaJson& schema) {
@@ -65,8 +78,8 @@ std::string type_of(const SchemaJson& value) {
 }
 
 bool requires_property(const SchemaJson& schema, const std::string& name) {
-  const auto required = schema.find("required");
-  return required != schema.end() && required->is_array() && contains(*required, name);
+  const SchemaJson* const required = find(schema, "required");
+  return required != nullptr && required->is_array() && contains(*required, name);
 }
 
 const SchemaJson* property(const SchemaJson& schema, const std::string& name) {
@@ -76,20 +89,23 @@ const SchemaJson* property(const SchemaJson& schema, const std::string& name) {
   return found == properties->end() ? nullptr : &*found;
 }
 
-// The values that a schema names, if it does.
-std::optional<std::vector<SchemaJson>> values_of(const SchemaJson& schema) {
-  if (const auto value = schema.find("const"); value != schema.end()) return std::vector<SchemaJson>{*value};
-  const auto values = schema.find("enum");
-  if (values == schema.end() || !values->is_array()) return std::nullopt;
-  return std::vector<SchemaJson>(values->begin(), values->end());
-}
-
 SchemaJson intersection(const SchemaJson& a, const SchemaJson& b) {
+  const std::set<std::string> others = spellings_of(b);
   SchemaJson both = SchemaJson::array();
   for (const SchemaJson& value : a) {
-    if (contains(b, value)) both.push_back(value);
+    if (others.contains(spelling(value))) both.push_back(value);
   }
   return both;
+}
+
+// A schema for what is valid by both, which are merged where they are used.
+SchemaJson both_of(SchemaJson a, const SchemaJson& b) {
+  if (a == b) return a;
+  if (a.is_object() && a.size() == 1 && find(a, "allOf") != nullptr && a["allOf"].is_array()) {
+    a["allOf"].push_back(b);
+    return a;
+  }
+  return SchemaJson{{"allOf", SchemaJson::array({std::move(a), b})}};
 }
 
 SchemaJson as_list(const SchemaJson& value) { return value.is_array() ? value : SchemaJson::array({value}); }
@@ -107,26 +123,6 @@ SchemaJson common_types(const SchemaJson& a, const SchemaJson& b) {
 }
 
 }  // namespace
-
-void refuse_schema(const std::string& at, const std::string& why) {
-  throw BadConstraint((at.empty() ? "the schema" : at) + ": " + why);
-}
-
-std::string below(const std::string& at, std::string_view key) {
-  std::string path = at + "/";
-  for (const char c : key) {
-    if (c == '~') {
-      path += "~0";
-    } else if (c == '/') {
-      path += "~1";
-    } else {
-      path += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-    }
-  }
-  return path;
-}
-
-bool is_annotation(std::string_view keyword) { return std::ranges::find(kAnnotations, keyword) != kAnnotations.end(); }
 
 SchemaDocument::SchemaDocument(std::string_view text) {
   if (text.size() > kMaxText) throw BadConstraint("longer than " + std::to_string(kMaxText) + " bytes");
@@ -153,8 +149,9 @@ SchemaDocument::SchemaDocument(std::string_view text) {
   }
 }
 
-void SchemaDocument::step(const std::string& at) {
-  if (++steps_ > kMaxSteps) refuse_schema(at, "the schema is too large");
+void SchemaDocument::step(const std::string& at, std::size_t values) {
+  steps_ += values;
+  if (steps_ > kMaxSteps) refuse_schema(at, "the schema is too large");
 }
 
 const SchemaJson& SchemaDocument::resolve(const SchemaJson& reference, const std::string& at) const {
@@ -178,38 +175,82 @@ SchemaJson SchemaDocument::expand(const SchemaJson& schema, const std::string& a
     if (!schema.is_boolean()) refuse_schema(at, "a schema is an object, true or false");
     return schema;
   }
+  step(at, values_in(schema));
   SchemaJson whole = schema;
   whole.erase("$ref");
   whole.erase("allOf");
   if (const auto reference = schema.find("$ref"); reference != schema.end()) {
-    whole = merge(expand(resolve(*reference, at), at, depth + 1), whole, at);
+    SchemaJson target = expand(resolve(*reference, at), at, depth + 1);
+    merge_into(target, whole, at);
+    whole = std::move(target);
   }
   if (const auto all = schema.find("allOf"); all != schema.end()) {
     if (!all->is_array() || all->empty()) refuse_schema(below(at, "allOf"), "must be a list of schemas");
-    for (const SchemaJson& one : *all) whole = merge(std::move(whole), expand(one, at, depth + 1), at);
+    for (const SchemaJson& one : *all) merge_into(whole, expand(one, at, depth + 1), at);
   }
   return whole;
 }
 
 SchemaJson SchemaDocument::merge(SchemaJson a, const SchemaJson& b, const std::string& at) {
-  step(at);
-  if (a == SchemaJson(false) || b == SchemaJson(false)) return false;
-  if (a == SchemaJson(true)) return b;
-  if (b == SchemaJson(true)) return a;
+  step(at, values_in(a));
+  merge_into(a, b, at);
+  return a;
+}
+
+void SchemaDocument::merge_into(SchemaJson& into, const SchemaJson& other, const std::string& at) {
+  const std::size_t names = into.size() * other.size() + size_of(into, "properties") * size_of(other, "properties");
+  step(at, kStep + values_in(other) + names / kNames);
+  if (into == SchemaJson(false) || other == SchemaJson(true)) return;
+  if (into == SchemaJson(true) || other == SchemaJson(false)) {
+    into = other;
+    return;
+  }
   // What `additionalProperties` forbids depends on the properties beside it, not on those that are merged in.
-  const auto limits = [](const SchemaJson& one, const SchemaJson& other) {
-    const auto additional = one.find("additionalProperties");
-    if (additional == one.end() || *additional == SchemaJson(true)) return false;
-    const auto properties = other.find("properties");
-    if (properties == other.end() || !properties->is_object()) return false;
+  const auto limits = [](const SchemaJson& one, const SchemaJson& another) {
+    const SchemaJson* const additional = find(one, "additionalProperties");
+    if (additional == nullptr || *additional == SchemaJson(true)) return false;
+    const SchemaJson* const properties = find(another, "properties");
+    if (properties == nullptr || !properties->is_object()) return false;
     return std::ranges::any_of(properties->items(),
                                [&one](const auto& item) { return property(one, item.key()) == nullptr; });
   };
-  if (limits(a, b) || limits(b, a)) {
+  if (limits(into, other) || limits(other, into)) {
     refuse_schema(at, "'additionalProperties' beside properties of another schema cannot be combined");
   }
-  for (const auto& [key, value] : b.items()) merge_keyword(a, key, value, at);
-  return a;
+  const bool has_prefix = into.contains("prefixItems") || other.contains("prefixItems");
+  if (has_prefix) merge_items(into, other, at);
+  for (const auto& [key, value] : other.items()) {
+    if (has_prefix && (key == "items" || key == "prefixItems")) continue;
+    merge_keyword(into, key, value, at);
+  }
+  const SchemaJson* const type = find(into, "type");
+  if (type != nullptr && type->is_array() && type->empty()) into = false;
+}
+
+// Place by place, since `items` is about the places behind the prefix beside it, not about those behind a longer one.
+void SchemaDocument::merge_items(SchemaJson& into, const SchemaJson& other, const std::string& at) {
+  const auto prefix_of = [&at](const SchemaJson& schema) {
+    const SchemaJson* const prefix = find(schema, "prefixItems");
+    if (prefix == nullptr) return SchemaJson::array();
+    if (!prefix->is_array()) refuse_schema(below(at, "prefixItems"), "must be a list of schemas");
+    return *prefix;
+  };
+  const SchemaJson mine = prefix_of(into), its = prefix_of(other);
+  const auto schema_at = [](const SchemaJson& schema, const SchemaJson& prefix, std::size_t i) {
+    return i < prefix.size() ? &prefix[i] : find(schema, "items");
+  };
+  const auto merged_at = [&](std::size_t i) -> SchemaJson {
+    const SchemaJson* const a = schema_at(into, mine, i);
+    const SchemaJson* const b = schema_at(other, its, i);
+    step(at, (a == nullptr ? 0 : values_in(*a)) + (b == nullptr ? 0 : values_in(*b)));
+    if (a == nullptr || b == nullptr) return a == nullptr ? *b : *a;
+    return both_of(*a, *b);
+  };
+  SchemaJson prefix = SchemaJson::array();
+  const std::size_t length = std::max(mine.size(), its.size());
+  while (prefix.size() < length) prefix.push_back(merged_at(prefix.size()));
+  if (into.contains("items") || other.contains("items")) into["items"] = merged_at(length);
+  into["prefixItems"] = std::move(prefix);
 }
 
 void SchemaDocument::merge_keyword(SchemaJson& into, const std::string& key, const SchemaJson& value,
@@ -222,33 +263,41 @@ void SchemaDocument::merge_keyword(SchemaJson& into, const std::string& key, con
   SchemaJson& known = *found;
   if (known == value || is_annotation(key)) return;
   const bool both_lists = known.is_array() && value.is_array();
+  if (both_lists || key == "const") step(at, kSpelling * (values_in(known) + values_in(value)));
   const bool both_numbers = known.is_number() && value.is_number();
   if (key == "type") {
     known = common_types(known, value);
   } else if (key == "enum" && both_lists) {
     known = intersection(known, value);
   } else if (key == "required" && both_lists) {
+    std::set<std::string> names = spellings_of(known);
     for (const SchemaJson& name : value) {
-      if (!contains(known, name)) known.push_back(name);
+      if (names.insert(spelling(name)).second) known.push_back(name);
     }
   } else if (key == "properties" && known.is_object() && value.is_object()) {
     for (const auto& [name, schema] : value.items()) {
       const auto same = known.find(name);
       if (same == known.end()) {
         known[name] = schema;
-      } else if (*same != schema) {
-        *same = SchemaJson{{"allOf", SchemaJson::array({*same, schema})}};
+      } else {
+        *same = both_of(std::move(*same), schema);
       }
     }
   } else if (key == "items") {
-    known = SchemaJson{{"allOf", SchemaJson::array({known, value})}};
+    known = both_of(std::move(known), value);
   } else if ((key.starts_with("min") || key == "exclusiveMinimum") && both_numbers) {
     if (known < value) known = value;
   } else if ((key.starts_with("max") || key == "exclusiveMaximum") && both_numbers) {
     if (value < known) known = value;
-  } else {
+  } else if (key != "const" || spelling(known) != spelling(value)) {
     refuse_schema(at, "two schemas with a different '" + key + "' cannot be combined");
   }
+}
+
+bool SchemaDocument::lists(const SchemaJson& values, const SchemaJson& value, const std::string& at) {
+  step(at, kSpelling * (values_in(values) + values_in(value)));
+  const std::string sought = spelling(value);
+  return std::ranges::any_of(values, [&sought](const SchemaJson& one) { return spelling(one) == sought; });
 }
 
 bool SchemaDocument::disjoint(const SchemaJson& a_given, const SchemaJson& b_given, const std::string& at, int depth) {
@@ -260,17 +309,34 @@ bool SchemaDocument::disjoint(const SchemaJson& a_given, const SchemaJson& b_giv
   std::ranges::set_intersection(types_a, types_b, std::inserter(both, both.begin()));
   if (both.empty()) return true;
 
-  const auto values_a = values_of(a), values_b = values_of(b);
-  const auto cannot_be = [](const std::vector<SchemaJson>& values, const auto& other,
-                            const std::set<std::string>& types) {
-    return std::ranges::all_of(values, [&](const SchemaJson& value) {
-      const bool other_value = other && std::ranges::find(*other, value) == other->end();
-      return other_value || !types.contains(type_of(value));
+  const auto values_a = values_of(a, at), values_b = values_of(b, at);
+  const auto cannot_be = [](const auto& values, const auto& other, const std::set<std::string>& types) {
+    return std::ranges::all_of(values, [&](const auto& value) {
+      const bool other_value = other && !other->contains(value.first);
+      return other_value || !types.contains(value.second);
     });
   };
   if (values_a && cannot_be(*values_a, values_b, types_b)) return true;
   if (values_b && cannot_be(*values_b, values_a, types_a)) return true;
   return both == std::set<std::string>{"object"} && kept_apart_by_property(a, b, at, depth);
+}
+
+// The values that a schema lists, if it does: how they are spelled, and their types.
+std::optional<std::map<std::string, std::string>> SchemaDocument::values_of(const SchemaJson& schema,
+                                                                            const std::string& at) {
+  const SchemaJson* const value = find(schema, "const");
+  const SchemaJson* const values = find(schema, "enum");
+  std::map<std::string, std::string> found;
+  if (value != nullptr) {
+    step(at, kSpelling * values_in(*value));
+    found.emplace(spelling(*value), type_of(*value));
+  } else if (values != nullptr && values->is_array()) {
+    step(at, kSpelling * values_in(*values));
+    for (const SchemaJson& one : *values) found.emplace(spelling(one), type_of(one));
+  } else {
+    return std::nullopt;
+  }
+  return found;
 }
 
 // By a property that both require, with schemas that exclude each other; or that one requires and the other forbids.
@@ -281,9 +347,11 @@ bool SchemaDocument::kept_apart_by_property(const SchemaJson& a, const SchemaJso
     return additional != schema.end() && *additional == SchemaJson(false) && property(schema, name) == nullptr;
   };
   const auto by_required_of = [&](const SchemaJson& one, const SchemaJson& other) {
-    const auto required = one.find("required");
-    if (required == one.end() || !required->is_array()) return false;
+    const SchemaJson* const required = find(one, "required");
+    if (required == nullptr || !required->is_array()) return false;
+    const std::size_t names = size_of(one, "properties") + size_of(other, "properties") + size_of(other, "required");
     return std::ranges::any_of(*required, [&](const SchemaJson& name) {
+      step(at, 1 + names / kNames);
       if (!name.is_string()) return false;
       const auto& text = name.get_ref<const std::string&>();
       if (forbids(other, text)) return true;

@@ -1,22 +1,14 @@
 // A JSON Schema as it was read: its references resolved, its conjunctions merged, before it becomes a grammar.
 #pragma once
 #include <cstddef>
-#include <nlohmann/json.hpp>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "tokenizer/constraint/schema_json.h"
+
 namespace carat {
-
-using SchemaJson = nlohmann::ordered_json;
-
-// "/properties/a: why", the place within the document; the root is "the schema".
-[[noreturn]] void refuse_schema(const std::string& at, const std::string& why);
-
-// A place below another.
-std::string below(const std::string& at, std::string_view key);
-
-// Keywords that say nothing about what is valid.
-bool is_annotation(std::string_view keyword);
 
 class SchemaDocument {
  public:
@@ -34,14 +26,23 @@ class SchemaDocument {
   // A schema for what is valid by both; both are expanded.
   SchemaJson merge(SchemaJson a, const SchemaJson& b, const std::string& at);
 
+  // Whether one of them equals the value.
+  bool lists(const SchemaJson& values, const SchemaJson& value, const std::string& at);
+
   // Whether it is certain that no value is valid by both.
   bool disjoint(const SchemaJson& a, const SchemaJson& b, const std::string& at, int depth = 0);
 
-  // Counts work, which merging can multiply. Throws BadConstraint when it is too much.
-  void step(const std::string& at);
+  // Counts work, which merging can multiply: values copied or looked at, a schema as some. Throws BadConstraint when it
+  // is too much.
+  void step(const std::string& at, std::size_t values = kStep);
 
  private:
+  static constexpr std::size_t kStep = 100;
+
+  void merge_into(SchemaJson& into, const SchemaJson& other, const std::string& at);
   void merge_keyword(SchemaJson& into, const std::string& key, const SchemaJson& value, const std::string& at);
+  void merge_items(SchemaJson& into, const SchemaJson& other, const std::string& at);
+  std::optional<std::map<std::string, std::string>> values_of(const SchemaJson& schema, const std::string& at);
   bool kept_apart_by_property(const SchemaJson& a, const SchemaJson& b, const std::string& at, int depth);
 
   SchemaJson root_;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <memory>
+#include <numeric>
 
-#include "tokenizer/constraint/constraint.h"
-#include "tokenizer/constraint/constraint_matcher.h"
-#include "tokenizer/constraint/json_grammar.h"
+#include "tokenizer/constraint/bad_constraint.h"
+#include "tokenizer/constraint/regex.h"
+#include "tokenizer/constraint/runs.h"
 
 namespace carat {
 namespace {
@@ -26,16 +28,52 @@ long double length_of(const SchemaJson& value) {
   return static_cast<long double>(std::ranges::count_if(text, begins_point));
 }
 
-Check pattern_check(const std::string& key, const SchemaJson& value, const std::string& at) {
+// Does the work; what it refuses is refused at that place.
+template <class Work>
+auto refusing(const std::string& at, const Work& work) {
   try {
-    const Automaton form = json_schema_constraint(SchemaJson({{"type", "string"}, {key, value}}).dump());
-    return [form](const SchemaJson& text) {
-      return accepts(form, JsonGrammar::quoted(text.get_ref<const std::string&>()));
-    };
+    return work();
   } catch (const BadConstraint& e) {
     refuse_schema(at, e.what());
   }
 }
+
+// A pattern, and the work of matching it, which counts: it may go over a text in many ways at once.
+class PatternCheck {
+ public:
+  PatternCheck(SchemaDocument& document, const SchemaJson& pattern, const std::string& at)
+      : document_(document), at_(at), automaton_(made(pattern)), runs_(automaton_) {
+    document_.step(at_, automaton_.work());
+  }
+
+  bool holds(const std::string& text) {
+    const bool accepts_nothing = automaton_.accepts_nothing();
+    Runs::SetId set = refusing(at_, [&] {
+      return runs_.set_of({{automaton_.start(), Runs::kBottom}}, accepts_nothing);
+    });
+    for (const char byte : text) {
+      const std::size_t before = runs_.work();
+      set = refusing(at_, [&] { return runs_.tidy(runs_.next(set, static_cast<std::uint8_t>(byte))); });
+      document_.step(at_, kMatchedByte + runs_.work() - before);
+    }
+    return runs_.complete(set);
+  }
+
+ private:
+  static constexpr std::size_t kReadByte = 20, kMatchedByte = 10;  // what they cost
+
+  Automaton made(const SchemaJson& pattern) const {
+    if (!pattern.is_string()) refuse_schema(at_, "must be a string");
+    const auto& text = pattern.get_ref<const std::string&>();
+    document_.step(at_, kReadByte * text.size());
+    return refusing(at_, [&text] { return regex_automaton(text, RegexSpan::anywhere); });
+  }
+
+  SchemaDocument& document_;
+  std::string at_;
+  Automaton automaton_;
+  Runs runs_;
+};
 
 // A keyword, the type it is about, and how a value of that type is held against it.
 struct Assertion {
@@ -56,19 +94,17 @@ constexpr auto kAssertions = std::to_array<Assertion>({
     {"maxItems", &SchemaJson::is_array, [](const SchemaJson& v, long double x) { return length_of(v) <= x; }},
 });
 
-bool is_about_strings(const std::string& key) { return key == "pattern" || key == "format"; }
-
 bool is_about_lists(const std::string& key) { return key == "items" || key == "prefixItems" || key == "uniqueItems"; }
 
-Check check_of(const std::string& key, const SchemaJson& limit, const std::string& at) {
+Check check_of(SchemaDocument& document, const std::string& key, const SchemaJson& limit, const std::string& at) {
   const auto row = std::ranges::find(kAssertions, key, &Assertion::key);
   if (row != kAssertions.end()) {
     const long double number = number_of(limit, at);
     return [row, number](const SchemaJson& v) { return !(v.*row->is_about)() || row->holds(v, number); };
   }
-  if (is_about_strings(key)) {
-    const Check matches = pattern_check(key, limit, at);
-    return [matches](const SchemaJson& v) { return !v.is_string() || matches(v); };
+  if (key == "pattern") {
+    const auto check = std::make_shared<PatternCheck>(document, limit, at);
+    return [check](const SchemaJson& v) { return !v.is_string() || check->holds(v.get_ref<const std::string&>()); };
   }
   return [key, at](const SchemaJson& v) {
     const bool concerns = is_about_lists(key) ? v.is_array() : v.is_object();
@@ -79,10 +115,14 @@ Check check_of(const std::string& key, const SchemaJson& limit, const std::strin
 
 }  // namespace
 
-std::vector<SchemaJson> valid_values(std::vector<SchemaJson> values, const SchemaJson& schema, const std::string& at) {
+std::vector<SchemaJson> valid_values(SchemaDocument& document, std::vector<SchemaJson> values, const SchemaJson& schema,
+                                     const std::string& at) {
+  const auto size = [](std::size_t sum, const SchemaJson& value) { return sum + values_in(value); };
+  const std::size_t all = std::accumulate(values.begin(), values.end(), std::size_t{0}, size);
   for (const auto& [key, limit] : schema.items()) {
-    if (key == "enum" || key == "const" || key == "type" || is_annotation(key)) continue;
-    const Check check = check_of(key, limit, below(at, key));
+    document.step(at, all);
+    if (key == "enum" || key == "const" || key == "type" || key == "format" || is_annotation(key)) continue;
+    const Check check = check_of(document, key, limit, below(at, key));
     std::erase_if(values, [&check](const SchemaJson& value) { return !check(value); });
   }
   return values;

@@ -1,0 +1,27 @@
+// JSON as a schema holds it: its values, its places, and what is refused there.
+#pragma once
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace carat {
+
+using SchemaJson = nlohmann::ordered_json;
+
+// "/properties/a: why", the place within the document; the root is "the schema".
+[[noreturn]] void refuse_schema(const std::string& at, const std::string& why);
+
+// A place below another.
+std::string below(const std::string& at, std::string_view key);
+
+// Keywords that say nothing about what is valid.
+bool is_annotation(std::string_view keyword);
+
+// The same text for all values that JSON Schema calls equal: {"a":1,"b":2} and {"b":2,"a":1.0}.
+std::string spelling(const SchemaJson& value);
+
+// How many values it holds, itself among them; a long text counts as several.
+std::size_t values_in(const SchemaJson& value);
+
+}  // namespace carat

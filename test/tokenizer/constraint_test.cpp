@@ -345,6 +345,11 @@ TEST_CASE("schema: what two schemas say of a list's items holds at each place", 
       });
 }
 
+TEST_CASE("schema: types that have nothing in common leave no value, not even one that is listed", "[constraint]") {
+  check_refused(json_schema_constraint,
+                {{R"({"const":[1],"allOf":[{"type":"string"},{"type":"number"}]})", "no text meets it"}});
+}
+
 TEST_CASE("schema: values are equal however their keys are ordered and their numbers written", "[constraint]") {
   check(json_schema_constraint,
         {

@@ -223,6 +223,8 @@ void SchemaDocument::merge_into(SchemaJson& into, const SchemaJson& other, const
     if (has_prefix && (key == "items" || key == "prefixItems")) continue;
     merge_keyword(into, key, value, at);
   }
+  const SchemaJson* const type = find(into, "type");
+  if (type != nullptr && type->is_array() && type->empty()) into = false;
 }
 
 // Place by place, since `items` is about the places behind the prefix beside it, not about those behind a longer one.

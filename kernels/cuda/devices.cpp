@@ -47,7 +47,8 @@ std::unique_ptr<Backend> make_gpu_backend(std::size_t index) {
   cudaDeviceProp properties;
   use(index);
   cuda::check(cudaGetDeviceProperties(&properties, static_cast<int>(index)), "device " + std::to_string(index));
-  return std::make_unique<cuda::CudaBackend>(static_cast<std::uint32_t>(properties.multiProcessorCount));
+  return std::make_unique<cuda::CudaBackend>(static_cast<int>(index),
+                                             static_cast<std::uint32_t>(properties.multiProcessorCount));
 }
 
 std::uint64_t gpu_scratch_bytes(const FewRowsShape& shape, std::size_t batch) {

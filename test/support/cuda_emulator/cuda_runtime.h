@@ -44,6 +44,7 @@ void __syncwarp();
 
 namespace cuda_emulator {
 
+[[noreturn]] void fail(const char* why);
 // The word that `lane` of the calling thread's warp gives in the same call.
 std::uint64_t exchange(std::uint64_t given, unsigned lane);
 void run(dim3 grid, dim3 block, const std::function<void()>& thread);

@@ -42,15 +42,16 @@ cuda_emulator_switch:
 )");
 
 namespace cuda_emulator {
+
+void fail(const char* why) {
+  std::fprintf(stderr, "emulated GPU: block (%u, %u), thread %u: %s\n", blockIdx.x, blockIdx.y, threadIdx.x, why);
+  std::abort();
+}
+
 namespace {
 
 constexpr std::size_t kStack = std::size_t{1} << 18;  // sanitizers make frames large
 constexpr unsigned kMostThreads = 1024;
-
-[[noreturn]] void fail(const char* why) {
-  std::fprintf(stderr, "emulated GPU: block (%u, %u), thread %u: %s\n", blockIdx.x, blockIdx.y, threadIdx.x, why);
-  std::abort();
-}
 
 enum class State : std::uint8_t { ready, at_warp_barrier, at_block_barrier, done };
 

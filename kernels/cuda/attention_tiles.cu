@@ -23,11 +23,12 @@ constexpr float kNothing = -INFINITY;
 
 using Sums = wmma::fragment<wmma::accumulator, 16, 16, 16, float>;
 
+// Tiles begin at multiples of 32 bytes, as the tensor cores want them.
 struct Shared {
   // Queries and keys or values [kTokens or kKeys, kStride], as halves; in the end the result, as floats.
-  uint4 words[(kTokens + kKeys) * kStride / 8];
-  float4 scores[kTokens * kScoreStride / 4];
-  uint4 weights[kTokens * kWeightStride / 8];
+  alignas(32) uint4 words[(kTokens + kKeys) * kStride / 8];
+  alignas(32) float4 scores[kTokens * kScoreStride / 4];
+  alignas(32) uint4 weights[kTokens * kWeightStride / 8];
 
   __device__ half* queries() { return reinterpret_cast<half*>(words); }
   __device__ half* cached() { return queries() + kTokens * kStride; }

@@ -35,11 +35,18 @@ DeviceMemory allocate(std::size_t bytes, const char* what) {
   return DeviceMemory(at);
 }
 
-CudaBackend::CudaBackend(std::uint32_t processors) : processors_(processors), step_(stream_), upload_(stream_) {}
+CudaBackend::CudaBackend(int device, std::uint32_t processors)
+    : device_(device), processors_(processors), step_(stream_), upload_(stream_) {}
 
-CudaBackend::~CudaBackend() { cudaStreamSynchronize(stream_); }
+CudaBackend::~CudaBackend() {
+  cudaSetDevice(device_);
+  cudaStreamSynchronize(stream_);
+}
+
+void CudaBackend::use() const { check(cudaSetDevice(device_), "the device"); }
 
 Tensor CudaBackend::adopt_weight(const Tensor& host) {
+  use();
   memory_.push_back(allocate(host.rows * device_row_bytes(host.dtype, host.cols), "weights"));
   upload_.copy(host, static_cast<std::byte*>(memory_.back().get()));
   return {host.dtype, host.rows, host.cols, memory_.back().get(), host.scale};
@@ -47,6 +54,7 @@ Tensor CudaBackend::adopt_weight(const Tensor& host) {
 
 Tensor CudaBackend::make(DType dtype, std::size_t rows, std::size_t cols) {
   Tensor tensor{dtype, rows, cols, nullptr};
+  use();
   memory_.push_back(allocate(byte_size(tensor), dtype == DType::f32 ? "activations" : "the cache"));
   tensor.where = memory_.back().get();
   check(cudaMemsetAsync(tensor.where, 0, byte_size(tensor), stream_), "clearing memory");
@@ -64,6 +72,7 @@ void CudaBackend::reserve(const FewRowsShape& shape) {
 }
 
 void CudaBackend::run() {
+  use();
   step_.run();
   for (Input* input : {&ids_, &sequence_, &position_, &gathered_}) input->used = false;
 }
@@ -73,6 +82,7 @@ template <class T>
 const std::int32_t* CudaBackend::bring(Input& input, std::span<const T> values) {
   const auto equal = [](std::int32_t a, T b) { return static_cast<T>(a) == b; };
   if (!std::ranges::equal(input.values, values, equal)) {
+    use();
     if (input.used) run();
     if (input.room < values.size()) {
       run();  // what was in the old room is read first

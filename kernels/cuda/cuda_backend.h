@@ -15,8 +15,8 @@ inline constexpr std::size_t kMostSegments = 64;
 
 class CudaBackend final : public Backend {
  public:
-  // `processors`: how many the device has. It is the current device, and stays it.
-  explicit CudaBackend(std::uint32_t processors);
+  // `processors`: how many the device has.
+  CudaBackend(int device, std::uint32_t processors);
   ~CudaBackend() override;
 
   std::string_view name() const override { return "cuda"; }
@@ -52,6 +52,8 @@ class CudaBackend final : public Backend {
     std::size_t bytes = 0;
   };
 
+  // The device becomes that of the calling thread, which may be another one each time.
+  void use() const;
   void run();
   template <class T>
   const std::int32_t* bring(Input& input, std::span<const T> values);
@@ -67,6 +69,7 @@ class CudaBackend final : public Backend {
   void attend_run(const Tensor& out, const Tensor& q, const KvLayer&, const Rows&, std::size_t first, std::size_t count,
                   const AttentionShape&);
 
+  int device_;
   std::uint32_t processors_;
   Stream stream_;
   Step step_;

@@ -10,6 +10,18 @@ namespace {
 
 void use(std::size_t index) { cuda::check(cudaSetDevice(static_cast<int>(index)), "device " + std::to_string(index)); }
 
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+std::string why_none(cudaError_t error) {
+  int driver = 0;
+  if (error != cudaErrorInsufficientDriver || cudaDriverGetVersion(&driver) != cudaSuccess)
+    return cudaGetErrorString(error);
+  if (driver == 0) return "no NVIDIA driver is installed";
+  return "the driver is for CUDA " + version_text(driver) + ", and " + version_text(CUDART_VERSION) + " is needed";
+}
+
 }  // namespace
 
 std::string_view gpu_kind() { return "cuda"; }
@@ -17,7 +29,7 @@ std::string_view gpu_kind() { return "cuda"; }
 Gpus find_gpus() {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess) return {{}, cudaGetErrorString(error)};
+  if (error != cudaSuccess) return {{}, why_none(error)};
   Gpus gpus;
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties;
@@ -35,7 +47,8 @@ std::unique_ptr<Backend> make_gpu_backend(std::size_t index) {
   cudaDeviceProp properties;
   use(index);
   cuda::check(cudaGetDeviceProperties(&properties, static_cast<int>(index)), "device " + std::to_string(index));
-  return std::make_unique<cuda::CudaBackend>(static_cast<std::uint32_t>(properties.multiProcessorCount));
+  return std::make_unique<cuda::CudaBackend>(static_cast<int>(index),
+                                             static_cast<std::uint32_t>(properties.multiProcessorCount));
 }
 
 std::uint64_t gpu_scratch_bytes(const FewRowsShape& shape, std::size_t batch) {

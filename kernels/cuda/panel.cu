@@ -69,8 +69,10 @@ __device__ void fill_tokens(half* tile, const PanelProduct& a, unsigned first_to
 template <DType type>
 __global__ void __launch_bounds__(kThreads) panel_product(PanelProduct a) {
   namespace wmma = nvcuda::wmma;
-  __shared__ uint4 weight_words[kTileRows * kStride / 8], token_words[kTileTokens * kStride / 8];
-  __shared__ float4 out_words[kTileTokens * kOutStride / 4];
+  // Tiles begin at multiples of 32 bytes, as the tensor cores want them.
+  alignas(32) __shared__ uint4 weight_words[kTileRows * kStride / 8];
+  alignas(32) __shared__ uint4 token_words[kTileTokens * kStride / 8];
+  alignas(32) __shared__ float4 out_words[kTileTokens * kOutStride / 4];
   half *const weights = reinterpret_cast<half*>(weight_words), *const tokens = reinterpret_cast<half*>(token_words);
   float* const out = reinterpret_cast<float*>(out_words);
   const unsigned first_row = blockIdx.x * kTileRows, first_token = blockIdx.y * kTileTokens;

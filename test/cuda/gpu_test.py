@@ -32,6 +32,12 @@ class Devices(cli.Case):
         for flags in ((), ("-ngl", "auto"), ("-ngl", 0), ("--device", "cpu")):
             self.assertEqual(cli.carat("run", "-p", "x", "-n", 1, *flags, env=with_gpu(count=0)).code, 0)
 
+    def test_a_driver_that_is_too_old_or_missing(self):
+        for version, why in ((0, "no NVIDIA driver"), (12040, "the driver is for CUDA 12.4, and 13.0 is needed")):
+            env = {**with_gpu(), "CARAT_EMULATED_DRIVER": str(version)}
+            self.assert_fails(cli.carat("run", "-p", "x", "-n", 1, "-ngl", "all", env=env), 5, why)
+            self.assertEqual(cli.carat("run", "-p", "x", "-n", 1, env=env).code, 0)
+
     def test_what_is_none(self):
         self.assert_fails(cli.carat("run", "-p", "x", "-ngl", "some", env=with_gpu()), 2, "-ngl some")
         self.assert_fails(cli.carat("run", "-p", "x", "-ngl", "-1", env=with_gpu()), 2, "-ngl -1")

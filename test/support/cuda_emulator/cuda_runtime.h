@@ -14,7 +14,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(threads)
-#define __shared__ static thread_local  // blocks run one after the other
+#define __shared__ static  // blocks run one after the other
 
 struct uint3 {
   unsigned x = 0, y = 0, z = 0;
@@ -34,8 +34,8 @@ struct alignas(16) float4 {
   float x, y, z, w;
 };
 
-extern thread_local uint3 threadIdx, blockIdx;
-extern thread_local dim3 blockDim, gridDim;
+extern uint3 threadIdx, blockIdx;
+extern dim3 blockDim, gridDim;
 
 inline constexpr unsigned warpSize = 32;
 
@@ -44,14 +44,15 @@ void __syncwarp();
 
 namespace cuda_emulator {
 
+[[noreturn]] void fail(const char* why);
 // The word that `lane` of the calling thread's warp gives in the same call.
 std::uint64_t exchange(std::uint64_t given, unsigned lane);
 void run(dim3 grid, dim3 block, const std::function<void()>& thread);
 
 // The device that there is, for tests to change. The environment says it for a whole program.
 struct Device {
-  int count = 1;  // CARAT_EMULATED_GPUS
-  bool old_driver = false;
+  int count = 1;                              // CARAT_EMULATED_GPUS
+  int driver = 13000;                         // CARAT_EMULATED_DRIVER; 0: none
   std::size_t memory = std::size_t{1} << 30;  // CARAT_EMULATED_GPU_MEMORY, bytes
   std::size_t used = 0;
   std::size_t launches = 0, replays = 0;  // of kernels by themselves, of graphs
@@ -101,6 +102,8 @@ struct cudaDeviceProp {
   int major, minor, multiProcessorCount;
   std::size_t totalGlobalMem;
 };
+inline constexpr int CUDART_VERSION = 13000;
+cudaError_t cudaDriverGetVersion(int*);
 cudaError_t cudaGetDeviceCount(int*);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp*, int);
 cudaError_t cudaSetDevice(int);

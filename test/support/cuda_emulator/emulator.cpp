@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <utility>
 
 #include "test/support/cuda_emulator/cuda_runtime.h"
@@ -12,8 +13,8 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-thread_local uint3 threadIdx, blockIdx;
-thread_local dim3 blockDim, gridDim;
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
 
 // Saves the registers that a call keeps on the stack in use, its place at *from, and goes on where `to` was saved.
 extern "C" void cuda_emulator_switch(void** from, void* to);
@@ -41,15 +42,16 @@ cuda_emulator_switch:
 )");
 
 namespace cuda_emulator {
+
+void fail(const char* why) {
+  std::fprintf(stderr, "emulated GPU: block (%u, %u), thread %u: %s\n", blockIdx.x, blockIdx.y, threadIdx.x, why);
+  std::abort();
+}
+
 namespace {
 
 constexpr std::size_t kStack = std::size_t{1} << 18;  // sanitizers make frames large
 constexpr unsigned kMostThreads = 1024;
-
-[[noreturn]] void fail(const char* why) {
-  std::fprintf(stderr, "emulated GPU: block (%u, %u), thread %u: %s\n", blockIdx.x, blockIdx.y, threadIdx.x, why);
-  std::abort();
-}
 
 enum class State : std::uint8_t { ready, at_warp_barrier, at_block_barrier, done };
 
@@ -172,7 +174,8 @@ class Block {
 #endif
 };
 
-thread_local Block block_at_work;
+Block block_at_work;
+std::mutex at_work;
 
 void Block::entry() {
   Block& block = block_at_work;
@@ -196,6 +199,7 @@ std::map<void*, std::size_t>& allocations() {
 
 // Every other block runs its threads backwards, so that what works by luck of their order does not.
 void run(dim3 grid, dim3 block, const std::function<void()>& thread) {
+  const std::lock_guard lock(at_work);  // there is one device
   gridDim = grid;
   blockDim = block;
   for (unsigned z = 0; z < grid.z; ++z)
@@ -213,6 +217,7 @@ Device& device() {
     Device d;
     d.count = static_cast<int>(number_of("CARAT_EMULATED_GPUS", 1));
     d.memory = number_of("CARAT_EMULATED_GPU_MEMORY", d.memory);
+    d.driver = static_cast<int>(number_of("CARAT_EMULATED_DRIVER", CUDART_VERSION));
     return d;
   }();
   return the_device;
@@ -240,9 +245,14 @@ const char* cudaGetErrorString(cudaError_t error) {
 }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = device().driver;
+  return cudaSuccess;
+}
+
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 0;
-  if (device().old_driver) return cudaErrorInsufficientDriver;
+  if (device().driver < CUDART_VERSION) return cudaErrorInsufficientDriver;
   if (device().count == 0) return cudaErrorNoDevice;
   *count = device().count;
   return cudaSuccess;

@@ -21,7 +21,10 @@ struct fragment {
   T tile[256];  // [row, column]
 };
 
-inline bool does_the_work() {
+// `stride` in bytes.
+inline bool does_the_work(const void* tile, std::size_t stride) {
+  if (reinterpret_cast<std::uintptr_t>(tile) % 32 != 0 || stride % 16 != 0)
+    cuda_emulator::fail("a tile of a matrix that is not aligned to 32 bytes, its rows to 16");
   __syncwarp();
   return threadIdx.x % warpSize == 0;
 }
@@ -33,19 +36,19 @@ void fill_fragment(fragment<accumulator, 16, 16, 16, T>& f, T value) {
 
 template <class Use>
 void load_matrix_sync(fragment<Use, 16, 16, 16, half, row_major>& f, const half* from, unsigned stride) {
-  if (!does_the_work()) return;
+  if (!does_the_work(from, stride * sizeof *from)) return;
   for (unsigned i = 0; i < 256; ++i) f.tile[i] = from[i / 16 * stride + i % 16];
 }
 template <class Use>
 void load_matrix_sync(fragment<Use, 16, 16, 16, half, col_major>& f, const half* from, unsigned stride) {
-  if (!does_the_work()) return;
+  if (!does_the_work(from, stride * sizeof *from)) return;
   for (unsigned i = 0; i < 256; ++i) f.tile[i] = from[i % 16 * stride + i / 16];
 }
 
 template <class A, class B>
 void mma_sync(fragment<accumulator, 16, 16, 16, float>& d, const fragment<matrix_a, 16, 16, 16, half, A>& a,
               const fragment<matrix_b, 16, 16, 16, half, B>& b, const fragment<accumulator, 16, 16, 16, float>& c) {
-  if (!does_the_work()) return;
+  if (!does_the_work(nullptr, 0)) return;
   float left[256], right[256];
   for (int i = 0; i < 256; ++i) left[i] = __half2float(a.tile[i]), right[i] = __half2float(b.tile[i]);
   for (int row = 0; row < 16; ++row) {
@@ -59,7 +62,7 @@ void mma_sync(fragment<accumulator, 16, 16, 16, float>& d, const fragment<matrix
 
 inline void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 16, float>& f, unsigned stride,
                               layout_t layout) {
-  if (does_the_work()) {
+  if (does_the_work(to, stride * sizeof *to)) {
     for (unsigned i = 0; i < 256; ++i) {
       const unsigned row = i / 16, column = i % 16;
       to[layout == mem_row_major ? row * stride + column : column * stride + row] = f.tile[i];

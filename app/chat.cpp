@@ -23,6 +23,7 @@
 #include "app/typed_text.h"
 #include "app/user_path.h"
 #include "engine/error.h"
+#include "engine/file/quote.h"
 #include "tokenizer/utf8.h"
 
 namespace carat {
@@ -124,7 +125,8 @@ Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interr
 // With what was said before, if that is asked for.
 void Chat::begin(const ChatOptions& options) {
   if (!options.log.quiet && reads_terminal_)
-    say("[" + model_facts(model_.files.file, model_.model.config.context).name + "; /help lists the commands]");
+    say("[" + printable(model_facts(model_.files.file, model_.model.config.context).name) +
+        "; /help lists the commands]");
   const std::filesystem::path& from = options.continues ? last_chat_ : session_;
   if (!from.empty() && is_there(from)) {
     resume(from, options.continues ? "the last chat" : from.string());
@@ -249,7 +251,12 @@ std::optional<int> Chat::ask(const std::string& question) {
   Request request(sink_, Stopwatch());
   const QuietKeyboard keyboard(editor_.can_prefill());
   const Interrupt::LastWords last_words(
-      interrupt_, [&keyboard](const Ending&) { keyboard.restore(); }, [&request] { say(request.status()); });
+      interrupt_,
+      [&keyboard, &request](const Ending& ending) {
+        keyboard.restore();
+        if (ending.kind == Ending::Kind::fault) request.abandon(ending);  // what was said ends its line
+      },
+      [&request] { say(request.status()); });
   if (timeout_.count() > 0) interrupt_.set_alarm(asked + timeout_);
   Reply reply = conversation_.answer(plan, request, watch_.token());
   interrupt_.set_alarm(std::nullopt);

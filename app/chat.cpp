@@ -23,6 +23,7 @@
 #include "app/typed_text.h"
 #include "app/user_path.h"
 #include "engine/error.h"
+#include "engine/file/quote.h"
 #include "tokenizer/utf8.h"
 
 namespace carat {
@@ -95,7 +96,7 @@ Chat::Chat(const ChatOptions& options, const OpenModel& model, const Loaded& loa
 
 // With what was said before, if that is asked for.
 void Chat::begin(const ChatOptions& options) {
-  if (!options.log.quiet && reads_terminal_) say("[" + start_.model.name + "; /help lists the commands]");
+  if (!options.log.quiet && reads_terminal_) say("[" + printable(start_.model.name) + "; /help lists the commands]");
   const std::filesystem::path& from = options.continues ? last_chat_ : session_;
   if (!from.empty() && is_there(from)) {
     resume(from, options.continues ? "the last chat" : from.string());
@@ -243,7 +244,8 @@ std::optional<int> Chat::ask(const std::string& question) {
       interrupt_,
       [&](const Ending& ending) {
         keyboard.restore();
-        if (events_) request.abandon(ending);
+        // Of a fault, what was said ends its line.
+        if (events_ || ending.kind == Ending::Kind::fault) request.abandon(ending);
       },
       [&request] { say(request.status()); });
   if (timeout_.count() > 0) interrupt_.set_alarm(asked + timeout_);

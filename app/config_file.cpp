@@ -41,7 +41,10 @@ std::string_view unquoted(std::string_view text) {
 std::vector<Setting> read_settings(std::string_view command) {
   const std::string path = config_path();
   if (path.empty()) return {};
-  const std::string text = read_text(path);
+  return parse_settings(read_text(path), path, command);
+}
+
+std::vector<Setting> parse_settings(std::string_view text, const std::string& path, std::string_view command) {
   check_text(text, path);
   std::vector<Setting> settings;
   std::string_view section = command;

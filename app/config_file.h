@@ -17,4 +17,7 @@ struct Setting {
 // Blank lines and lines that begin with # say nothing. Throws BadUsage.
 std::vector<Setting> read_settings(std::string_view command);
 
+// The same of a file's text, which came from `path`.
+std::vector<Setting> parse_settings(std::string_view text, const std::string& path, std::string_view command);
+
 }  // namespace carat

@@ -33,9 +33,11 @@ std::string_view reason_name(FinishReason reason) {
     case FinishReason::interrupted:
       return "interrupted";
     case FinishReason::constraint:
+      return "constraint";
+    case FinishReason::error:
       break;
   }
-  return "constraint";
+  return "error";
 }
 
 }  // namespace carat

@@ -79,6 +79,7 @@ enum class FinishReason : std::uint8_t {
   timeout,      // the deadline came
   interrupted,  // by a signal, or cancelled
   constraint,   // nothing that the constraint allows could be written
+  error,        // something failed, which a warning has told before
 };
 std::string_view reason_name(FinishReason reason);
 

@@ -55,4 +55,12 @@ ErrorEvent describe(const std::exception_ptr& failure, Phase phase) {
   }
 }
 
+ErrorEvent describe(const Fault& fault, Phase phase) {
+  const bool lacks_memory = fault.kind == Fault::Kind::out_of_memory;
+  const std::string code = lacks_memory                           ? "out_of_memory"
+                           : fault.kind == Fault::Kind::file_lost ? "bad_model"
+                                                                  : "failed";
+  return {code, fault.message, "", phase, fault.exit_code(), lacks_memory};
+}
+
 }  // namespace carat

@@ -7,6 +7,7 @@
 
 #include "app/event.h"
 #include "app/exit_code.h"
+#include "app/fault.h"
 
 namespace carat {
 
@@ -44,6 +45,9 @@ class ConstraintNotMet : public Failure {
 
 // What a failure is to a user and to a program: message, hint, code, exit code. Not of OutputClosed.
 ErrorEvent describe(const std::exception_ptr& failure, Phase phase);
+
+// The same of a fault.
+ErrorEvent describe(const Fault& fault, Phase phase);
 
 // Nobody reads standard output any more: the program ends without a word.
 class OutputClosed : public std::exception {

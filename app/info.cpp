@@ -154,12 +154,6 @@ Facts tensor_facts(const ModelFile& file) {
   return facts;
 }
 
-// Text out of a file as it is if that is harmless, else quoted.
-std::string printable(const std::string& text) {
-  const std::string quoted = quote(text, text.size());
-  return quoted.size() == text.size() + 2 ? text : quoted;
-}
-
 // A value in one line: "48", "base 10000, factor 1; base 1e6, factor 8".
 std::string value_text(const std::string& key, const Facts& value) {
   if (value.is_string()) return value == "" ? "none" : printable(value.get<std::string>());
@@ -221,7 +215,7 @@ std::string template_text(std::string_view text) {
   std::string shown;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
-    shown += printable(std::string(text.substr(begin, end - begin))) + "\n";
+    shown += printable(text.substr(begin, end - begin)) + "\n";
     begin = end + 1;
   }
   return shown;

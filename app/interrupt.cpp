@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include "app/exit_code.h"
+#include "app/log.h"
 
 namespace carat {
 namespace {
@@ -22,6 +23,7 @@ namespace {
 using Kind = Ending::Kind;
 
 constexpr auto kLastWords = std::chrono::milliseconds(200);
+constexpr auto kUnhurried = std::chrono::seconds(2);  // where nobody waits for the end
 
 // The signals to take: those that the process was not started to ignore.
 sigset_t wanted_signals() {
@@ -50,17 +52,19 @@ void clear_event(int descriptor) {
 }
 
 // Runs `words` in a thread of its own, because they may block: on a pipe that nobody reads, on a lock.
-void speak(const std::function<void()>& words) {
-  const auto spoken = std::make_shared<std::binary_semaphore>(0);
+void speak(const std::function<void()>& words, Interrupt::Clock::duration patience = kLastWords) {
   try {
+    const auto spoken = std::make_shared<std::binary_semaphore>(0);
     std::thread([words, spoken] {
-      words();
+      try {
+        words();
+      } catch (const std::exception&) {  // nobody is there to hear them
+      }
       spoken->release();
     }).detach();
-  } catch (const std::system_error&) {  // no thread to be had: no words
-    return;
+    (void)spoken->try_acquire_for(patience);
+  } catch (const std::exception&) {  // no thread to be had: no words
   }
-  (void)spoken->try_acquire_for(kLastWords);
 }
 
 }  // namespace
@@ -76,6 +80,8 @@ int Ending::exit_code() const {
       return kExitTimeout;
     case Kind::cancelled:
       return kExitSignal + SIGINT;  // as if the request alone had been interrupted
+    case Kind::fault:
+      return fault.exit_code();
     case Kind::output_closed:
       break;
   }
@@ -151,7 +157,8 @@ int Interrupt::wait_ms() const {
 
 void Interrupt::serve() {
   for (;;) {
-    std::array<pollfd, 3> events = {pollfd{signals_, POLLIN, 0}, pollfd{woken_, POLLIN, 0}, pollfd{-1, 0, 0}};
+    std::array<pollfd, 4> events = {pollfd{signals_, POLLIN, 0}, pollfd{woken_, POLLIN, 0}, pollfd{-1, 0, 0},
+                                    pollfd{faults_.descriptor(), POLLIN, 0}};
     int wait = -1;
     {
       const std::lock_guard lock(mutex_);
@@ -166,6 +173,7 @@ void Interrupt::serve() {
       take_signal(static_cast<int>(info.ssi_signo));
     }
     const std::lock_guard lock(mutex_);
+    if (events[3].revents != 0) end_process({Kind::fault, 0, faults_.take()});
     take_deadlines();
     if ((events[2].revents & POLLERR) != 0 && watches_output_) {
       watches_output_ = false;
@@ -225,7 +233,12 @@ void Interrupt::take(const Ending& ending) {
 }
 
 void Interrupt::end_process(const Ending& ending) {
-  if (last_words_ && ending.kind != Kind::output_closed) speak([words = last_words_, ending] { words(ending); });
+  const bool is_fault = ending.kind == Kind::fault;
+  const auto patience = is_fault ? Clock::duration(kUnhurried) : kLastWords;
+  if (last_words_ && ending.kind != Kind::output_closed) {
+    speak([words = last_words_, ending] { words(ending); }, patience);
+  }
+  if (is_fault) speak([ending] { log_error(ending.fault.message); }, patience);
   ::_exit(ending.exit_code());
 }
 

@@ -1,30 +1,34 @@
-// What ends work from outside: SIGINT, SIGTERM and SIGHUP, a deadline, a reader of standard output who leaves. And what
-// interrupts it: SIGTSTP.
+// What ends work from outside: SIGINT, SIGTERM and SIGHUP, a deadline, a reader of standard output who leaves. From
+// inside: a fault. And what interrupts it: SIGTSTP.
 #pragma once
 #include <chrono>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <thread>
+
+#include "app/fault.h"
 
 namespace carat {
 
 // What ended it; nothing at first.
 struct Ending {
-  enum class Kind { none, signal, timeout, alarm, output_closed, cancelled };
+  enum class Kind { none, signal, timeout, alarm, output_closed, cancelled, fault };
   // timeout: the deadline of the process. alarm: another one, after which the process goes on. cancelled: a request by
-  // its client; nothing else ends with it.
+  // its client; nothing else ends with it. fault: nothing can go on, and a thread of the work hangs.
   Kind kind = Kind::none;
-  int signal = 0;  // of Kind::signal
+  int signal = 0;    // of Kind::signal
+  Fault fault = {};  // of Kind::fault
 
   explicit operator bool() const { return kind != Kind::none; }
   int exit_code() const;
 };
 
 // Made first, by the main thread. The signals are blocked in every thread and taken from the kernel by a thread of this
-// class's own, so no handler ever runs. One that the process was started to ignore (nohup) stays ignored.
-// Whatever comes while nobody watches ends the process at once. Throws std::system_error.
+// class's own; but for those of faults no handler ever runs. One that the process was started to ignore (nohup) stays
+// ignored. Whatever comes while nobody watches ends the process at once. Throws std::system_error.
 class Interrupt {
  public:
   class Watch;
@@ -61,7 +65,8 @@ class Interrupt {
   void wake();
 
   int signals_ = -1, woken_ = -1;  // descriptors: readable when a signal came, when something has changed
-  mutable std::mutex mutex_;       // of all below
+  Faults faults_;
+  mutable std::mutex mutex_;  // of all below
   bool quits_ = false, watches_output_ = false;
   Watch* watch_ = nullptr;
   std::optional<Clock::time_point> deadline_, last_moment_, alarm_;

@@ -13,13 +13,13 @@ Job::Job(const Asker& asker, std::unique_ptr<Sink> sink, Batch& batch, WorkerReq
       batch_(batch),
       asked_(std::move(asked)),
       query_(std::move(query)),
-      sequence_(batch.enter().value()),
+      seat_(batch),
       sampler_(query_.sampling, asker.model().model.config.vocabulary),
       request_(*sink_, Stopwatch()),
       writer_(*asker.model().tokenizer, query_.reply, request_),
       ids_(query_.prompt) {
   for (const TokenId id : query_.prompt) sampler_.note(id);
-  batch_.feed(sequence_, query_.prompt);
+  batch_.feed(sequence(), query_.prompt);
 }
 
 void Job::begin() {
@@ -32,7 +32,7 @@ void Job::begin() {
 
 void Job::tell_progress() {
   if (writing_ || query_.reply.progress_step == 0) return;
-  const std::size_t done = batch_.position(sequence_);
+  const std::size_t done = batch_.position(sequence());
   if (done == told_) return;
   told_ = done;
   request_.on(Progress{Phase::prefill, done, query_.prompt.size(), "tokens", reading_.ms()});
@@ -56,7 +56,7 @@ std::optional<StopReason> Job::write(std::span<const float> logits) {
   if (writer_.tokens() == 0) timings_.ttft_ms = reading_.ms();
   if (!writer_.push(token, logits)) return StopReason::cancelled;
   if (writer_.tokens() == query_.reply.max_tokens) return StopReason::token_limit;
-  if (batch_.room(sequence_) == 0 && !query_.reply.shift_keeping) return StopReason::context_full;
+  if (batch_.room(sequence()) == 0 && !query_.reply.shift_keeping) return StopReason::context_full;
   read(token);
   return std::nullopt;
 }
@@ -65,11 +65,10 @@ std::optional<StopReason> Job::write(std::span<const float> logits) {
 void Job::read(TokenId token) {
   sampler_.note(token);
   ids_.push_back(token);
-  if (batch_.room(sequence_) > 0) return batch_.feed(sequence_, {&token, 1});
+  if (batch_.room(sequence()) > 0) return batch_.feed(sequence(), {&token, 1});
   forget_middle(ids_, *query_.reply.shift_keeping, asker_.context());
-  batch_.leave(sequence_);
-  sequence_ = batch_.enter().value();
-  batch_.feed(sequence_, ids_);
+  seat_.renew();
+  batch_.feed(sequence(), ids_);
 }
 
 bool Job::finish(StopReason reason, const Ending& ending) {

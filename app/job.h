@@ -7,6 +7,27 @@
 
 namespace carat {
 
+// A sequence of a batch, which has one free; it leaves with this.
+class Seat {
+ public:
+  explicit Seat(Batch& batch) : batch_(batch), sequence_(batch.enter().value()) {}
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
+  ~Seat() { batch_.leave(sequence_); }
+
+  SequenceId sequence() const { return sequence_; }
+
+  // One that has read nothing.
+  void renew() {
+    batch_.leave(sequence_);
+    sequence_ = batch_.enter().value();
+  }
+
+ private:
+  Batch& batch_;
+  SequenceId sequence_;
+};
+
 // All references outlive it.
 class Job {
  public:
@@ -14,13 +35,12 @@ class Job {
   Job(const Asker& asker, std::unique_ptr<Sink> sink, Batch& batch, WorkerRequest asked, PreparedQuery query);
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
-  ~Job() { batch_.leave(sequence_); }
 
   // Tells the sink that it has begun. Once, before all that follows.
   void begin();
 
   const std::string& id() const { return asked_.id; }
-  SequenceId sequence() const { return sequence_; }
+  SequenceId sequence() const { return seat_.sequence(); }
   Request& request() { return request_; }
 
   // How far the prompt is read, if that is to be told.
@@ -43,7 +63,7 @@ class Job {
   Batch& batch_;
   WorkerRequest asked_;
   PreparedQuery query_;
-  SequenceId sequence_;
+  Seat seat_;
   Sampler sampler_;
   Request request_;
   ReplyWriter writer_;

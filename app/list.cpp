@@ -14,6 +14,8 @@
 #include "app/model_names.h"
 #include "app/output.h"
 #include "app/threads.h"
+#include "engine/file/quote.h"
+#include "kernels/backend.h"
 #include "kernels/gpu.h"
 
 namespace carat {
@@ -36,15 +38,15 @@ int list(const ListOptions& o, Call& call) {
   for (const NamedModel& model : models) {
     json.push_back({{"name", model.name}, {"path", model.path}, {"bytes", model.bytes}});
     if (o.names) {
-      text += model.name + "\n";
+      text += printable(model.name) + "\n";
       continue;
     }
     char size[32];
     std::snprintf(size, sizeof size, "%10.1f MiB  ", static_cast<double>(model.bytes) / (1 << 20));
-    text += size + model.name + "  " + (model.path == kDemoName ? "built in" : model.path) + "\n";
+    text += size + printable(model.name) + "  " + (model.path == kDemoName ? "built in" : printable(model.path)) + "\n";
   }
   if (models.size() == 1 && !o.json && !o.names) text += "no other models; CARAT_MODELS names the folders to look in\n";
-  print(o.json ? json_line(json) : text);
+  print(o.json ? json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n" : text);  // ASCII alone
   return kExitDone;
 }
 

@@ -1,10 +1,11 @@
 #include "app/log.h"
 
+#include <fcntl.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -20,10 +21,15 @@ std::shared_ptr<spdlog::logger> make_logger(const char* name, const char* patter
   return logger;
 }
 
+// Without C0, DEL and C1, which drive a terminal: there may be names of files and words of a model's file in it.
 std::string one_line(std::string_view text) {
   std::string line(text);
-  for (char& c : line)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(line[i]);
+    const bool is_c1 = byte == 0xc2 && i + 1 < line.size() && static_cast<unsigned char>(line[i + 1]) < 0xa0;
+    if (byte < 0x20 || byte == 0x7f || is_c1) line[i] = '?';
+    if (is_c1) line[++i] = '?';
+  }
   return line;
 }
 
@@ -42,7 +48,9 @@ void set_log_verbosity(int verbosity) {
 }
 
 bool log_to_file(const std::string& path) {
-  if (!std::ofstream(path, std::ios::app)) return false;  // spdlog would make the folders
+  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return false;  // spdlog would make the folders, and the file for everybody to read
+  ::close(file);
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
     sink->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %v");

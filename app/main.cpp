@@ -6,10 +6,12 @@
 #include <csignal>
 #include <exception>
 #include <filesystem>
+#include <new>
 #include <optional>
 
 #include "app/command_line.h"
 #include "app/failure.h"
+#include "app/fault.h"
 #include "app/help.h"
 #include "app/interrupt.h"
 #include "app/json_sink.h"
@@ -50,13 +52,6 @@ void occupy_standard_descriptors() {
       return;
     }
   }
-}
-
-// The last words, if a failure ends nowhere: a bug.
-[[noreturn]] void end_in_one_line() {
-  constexpr std::string_view kLine = "carat: error: internal, version " CARAT_VERSION "\n";
-  (void)!::write(STDERR_FILENO, kLine.data(), kLine.size());
-  ::_exit(kExitError);
 }
 
 // The command that is meant, whose name is taken off: without one, `run`.
@@ -129,6 +124,19 @@ int dispatch(std::vector<std::string> arguments, Interrupt& interrupt, Stopwatch
   return line.command()(call);
 }
 
+int dispatch_or_explain(std::vector<std::string> arguments, Stopwatch start) {
+  try {
+    Interrupt interrupt;
+    return dispatch(std::move(arguments), interrupt, start);
+  } catch (const OutputClosed&) {
+    return kExitOutputClosed;
+  } catch (const std::exception&) {
+    const ErrorEvent error = describe(std::current_exception(), Phase::usage);
+    log_error(error.message, error.hint);
+    return error.exit_code;
+  }
+}
+
 }  // namespace
 
 std::span<const CommandRow> commands() { return kCommands; }
@@ -139,17 +147,14 @@ int main(int argc, char** argv) {
   using namespace carat;
   const Stopwatch start;
   occupy_standard_descriptors();
-  std::set_terminate(end_in_one_line);
+  std::set_terminate(end_unhandled);
   std::signal(SIGPIPE, SIG_IGN);  // a write to nobody fails instead
-  start_log();
+  std::signal(SIGXFSZ, SIG_IGN);  // and one beyond the limit of a file's size
   try {
-    Interrupt interrupt;
-    return dispatch({argv + 1, argv + argc}, interrupt, start);
-  } catch (const OutputClosed&) {
-    return kExitOutputClosed;
-  } catch (const std::exception&) {
-    const ErrorEvent error = describe(std::current_exception(), Phase::usage);
-    log_error(error.message, error.hint);
-    return error.exit_code;
+    start_log();
+    return dispatch_or_explain({argv + 1, argv + argc}, start);
+  } catch (const std::bad_alloc&) {  // not even for an explanation
+    say_plainly("carat: error: not enough memory\n");
+    return kExitResource;
   }
 }

@@ -1,9 +1,11 @@
 #include "app/request.h"
 
 #include <cstdio>
+#include <new>
 #include <utility>
 
 #include "app/exit_code.h"
+#include "app/failure.h"
 #include "app/log.h"
 #include "app/machine.h"
 
@@ -29,19 +31,35 @@ void Request::hold(const Delta& delta) {
 // With the mutex held.
 void Request::send(const Event& event) {
   if (ended_) return;
+  const auto* const delta = std::get_if<Delta>(&event);
+  if (delta != nullptr) make_room(*delta);
   ended_ = is_terminal(event);  // also if the sink fails: nobody is there to be told then
-  if (const auto* const delta = std::get_if<Delta>(&event)) {
-    held_ = {};
-    if (phase_ != Phase::decode) {
-      phase_ = Phase::decode;
-      decode_began_ms_ = start_.ms();
-      so_far_.timings.ttft_ms = decode_began_ms_ - prefill_began_ms_;
-    }
-    so_far_.usage.completion_tokens += delta->ids.size();
-    if (delta->channel == Channel::answer) so_far_.text += delta->text;
-    if (delta->channel == Channel::reasoning) so_far_.reasoning = so_far_.reasoning.value_or("") + delta->text;
+  try {
+    sink_.on(event);
+  } catch (const std::bad_alloc&) {  // nothing was told
+    ended_ = false;
+    throw;
   }
-  sink_.on(event);
+  if (delta != nullptr) note(*delta);
+}
+
+// So that note() takes no memory: what was told is what the result says.
+void Request::make_room(const Delta& delta) {
+  if (delta.channel == Channel::answer) so_far_.text.reserve(so_far_.text.size() + delta.text.size());
+  if (delta.channel != Channel::reasoning) return;
+  if (!so_far_.reasoning) so_far_.reasoning.emplace();
+  so_far_.reasoning->reserve(so_far_.reasoning->size() + delta.text.size());
+}
+
+void Request::note(const Delta& delta) {
+  held_ = {};
+  if (phase_ != Phase::decode) {
+    phase_ = Phase::decode;
+    decode_began_ms_ = start_.ms();
+    so_far_.timings.ttft_ms = decode_began_ms_ - prefill_began_ms_;
+  }
+  so_far_.usage.completion_tokens += delta.ids.size();
+  (delta.channel == Channel::answer ? so_far_.text : *so_far_.reasoning) += delta.text;
 }
 
 void Request::enter(Phase phase) {
@@ -82,6 +100,7 @@ ErrorEvent Request::ended_early(const Ending& ending) const {
     return {"timeout", "the deadline came" + where, "a larger --timeout", phase_, kExitTimeout, true};
   }
   if (ending.kind == Kind::cancelled) return {"cancelled", "cancelled", "", phase_, ending.exit_code(), false};
+  if (ending.kind == Kind::fault) return describe(ending.fault, phase_);
   return {"interrupted", "ended from outside" + where, "", phase_, ending.exit_code(), false};
 }
 
@@ -98,10 +117,28 @@ int Request::finish(Result result, const Ending& ending) {
   return result.exit_code;
 }
 
+void Request::fail(const ErrorEvent& error) {
+  const std::lock_guard lock(mutex_);
+  send_failure(error);
+}
+
+// With the mutex held.
+void Request::send_failure(const ErrorEvent& error) {
+  if (so_far_.usage.completion_tokens == 0) return send(error);
+  send(Warning{error.code, error.message});
+  Result result = so_far_;
+  result.reason = FinishReason::error;
+  result.timings.predicted_ms = start_.ms() - decode_began_ms_;
+  complete(result, {});
+  result.exit_code = error.exit_code;
+  send(result);
+}
+
 void Request::abandon(const Ending& ending) {
   if (!mutex_.try_lock_for(kPatience)) return;  // and never unlocked: nothing may follow
   if (ended_) return;
   if (!held_.ids.empty() || !held_.text.empty()) send(std::exchange(held_, {}));
+  if (ending.kind == Kind::fault) return send_failure(ended_early(ending));
   if (so_far_.usage.completion_tokens == 0) {
     const ErrorEvent error = ended_early(ending);
     send(error);

@@ -29,6 +29,9 @@ class Request : public Sink {
   // answer that was ended before it began is an error event.
   int finish(Result result, const Ending& ending);
 
+  // Something failed: an error event, or, where an answer has begun, a warning of the same code and the answer so far.
+  void fail(const ErrorEvent& error);
+
   // From another thread, just before the process ends: with what was held back. If the work holds the sink for too
   // long, nothing is told.
   void abandon(const Ending& ending);
@@ -38,6 +41,9 @@ class Request : public Sink {
 
  private:
   void send(const Event& event);
+  void send_failure(const ErrorEvent& error);
+  void make_room(const Delta& delta);
+  void note(const Delta& delta);
   void complete(Result& result, const Ending& ending) const;
   ErrorEvent ended_early(const Ending& ending) const;
 

@@ -180,7 +180,7 @@ int run(const RunOptions& o, Call& call) {
   } catch (const OutputClosed&) {
     throw;
   } catch (...) {  // told to the sink here, to the user where all failures end
-    request.on(describe(std::current_exception(), request.phase()));
+    request.fail(describe(std::current_exception(), request.phase()));
     throw;
   }
 }

@@ -109,32 +109,6 @@ Header read_header(ByteReader& in) {
   return header;
 }
 
-// Nothing is touched before all of the file has been looked at.
-std::vector<TokenId> restore(std::span<const std::byte> whole, Session& session, std::uint64_t key,
-                             std::size_t vocabulary) {
-  ByteReader in(whole, "cache");
-  const Header header = read_header(in);
-  if (header.key != key) throw BadFile("of another model, template or type of cache");
-  const bool fits = header.position <= header.furthest && header.furthest <= session.context();
-  if (!fits) throw BadFile("of a larger context");
-  if (header.position > in.remaining() / sizeof(TokenId)) throw BadFile("cut short");
-  std::vector<TokenId> ids(header.position);
-  const auto id_bytes = in.take(ids.size() * sizeof(TokenId));
-  std::memcpy(ids.data(), id_bytes.data(), id_bytes.size());
-  const std::vector<Tensor> parts = session.cache_parts(header.furthest);
-  if (in.remaining() != bytes_of(parts) + sizeof(std::uint32_t)) throw BadFile("of another context or batch");
-  const auto summed = whole.first(whole.size() - sizeof(std::uint32_t));
-  std::uint32_t sum = 0;
-  std::memcpy(&sum, whole.data() + summed.size(), sizeof sum);
-  if (sum != crc(0, summed)) throw BadFile("damaged");
-  const auto known = [vocabulary](TokenId id) { return id >= 0 && static_cast<std::size_t>(id) < vocabulary; };
-  if (!std::ranges::all_of(ids, known)) throw BadFile("of another vocabulary");
-  std::vector<std::span<const std::byte>> contents;
-  for (const Tensor& part : parts) contents.push_back(in.take(byte_size(part)));
-  session.resume(header.position, header.furthest, contents);
-  return ids;
-}
-
 }  // namespace
 
 std::filesystem::path cache_path(const std::filesystem::path& transcript) {
@@ -179,12 +153,37 @@ void save_cache(const std::filesystem::path& path, const Session& session, std::
   throw Error(path.string() + ": cannot be written: " + e.code().message());
 }
 
+std::vector<TokenId> read_cache(std::span<const std::byte> whole, Session& session, std::uint64_t key,
+                                std::size_t vocabulary) {
+  ByteReader in(whole, "cache");
+  const Header header = read_header(in);
+  if (header.key != key) throw BadFile("of another model, template or type of cache");
+  const bool fits = header.position <= header.furthest && header.furthest <= session.context();
+  if (!fits) throw BadFile("of a larger context");
+  if (header.position > in.remaining() / sizeof(TokenId)) throw BadFile("cut short");
+  std::vector<TokenId> ids(header.position);
+  const auto id_bytes = in.take(ids.size() * sizeof(TokenId));
+  std::memcpy(ids.data(), id_bytes.data(), id_bytes.size());
+  const std::vector<Tensor> parts = session.cache_parts(header.furthest);
+  if (in.remaining() != bytes_of(parts) + sizeof(std::uint32_t)) throw BadFile("of another context or batch");
+  const auto summed = whole.first(whole.size() - sizeof(std::uint32_t));
+  std::uint32_t sum = 0;
+  std::memcpy(&sum, whole.data() + summed.size(), sizeof sum);
+  if (sum != crc(0, summed)) throw BadFile("damaged");
+  const auto known = [vocabulary](TokenId id) { return id >= 0 && static_cast<std::size_t>(id) < vocabulary; };
+  if (!std::ranges::all_of(ids, known)) throw BadFile("of another vocabulary");
+  std::vector<std::span<const std::byte>> contents;
+  for (const Tensor& part : parts) contents.push_back(in.take(byte_size(part)));
+  session.resume(header.position, header.furthest, contents);
+  return ids;
+}
+
 std::vector<TokenId> load_cache(const std::filesystem::path& path, Session& session, std::uint64_t key,
                                 std::size_t vocabulary) {
   if (!is_there(path)) return {};
   try {
     const MappedFile file = MappedFile::open(path);
-    return restore(file.bytes(), session, key, vocabulary);
+    return read_cache(file.bytes(), session, key, vocabulary);
   } catch (const Error& e) {
     log_note(path.string() + ": is left unused: " + e.what());
     return {};

@@ -29,4 +29,8 @@ void save_cache(const std::filesystem::path& path, const Session& session, std::
 std::vector<TokenId> load_cache(const std::filesystem::path& path, Session& session, std::uint64_t key,
                                 std::size_t vocabulary);
 
+// The same of a file's bytes. Throws BadFile, and has touched nothing then, where load_cache() leaves a note.
+std::vector<TokenId> read_cache(std::span<const std::byte> whole, Session& session, std::uint64_t key,
+                                std::size_t vocabulary);
+
 }  // namespace carat

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <list>
 #include <memory>
 #include <set>
@@ -20,11 +21,12 @@ using Kind = Ending::Kind;
 
 constexpr std::size_t kMaxWaiting = 1024;  // requests; more are left in the pipe
 
-constexpr Ending kCancelled = {Kind::cancelled};
+const Ending kCancelled = {Kind::cancelled};
 
 // The end of a request that has not begun.
 ErrorEvent unbegun(const Ending& ending) {
   const bool is_late = ending.kind == Kind::timeout;
+  if (ending.kind == Kind::fault) return describe(ending.fault, Phase::input);
   return {is_late ? "timeout" : "interrupted", "ended before it began", "", Phase::input, ending.exit_code(), is_late};
 }
 
@@ -40,9 +42,11 @@ class Worker {
         interrupt_(interrupt),
         watch_(interrupt) {}
 
+  // Until there is no more to do; returns the exit code. A failure that is no request's own ends them all.
   int work();
 
  private:
+  void serve();
   using Jobs = std::list<std::unique_ptr<Job>>;
   using Queue = std::list<WorkerRequest>;
 
@@ -56,7 +60,9 @@ class Worker {
   void drop(Queue::iterator at);
   void step_all();
   void write(Jobs::iterator at, std::span<const float> logits);
+  void attempt(Jobs::iterator at, const std::function<void(Job&)>& work);
   void end_all(const Ending& ending);
+  void fail_all(const ErrorEvent& error);
   void end_waiting(const Ending& ending);
   void tell_end();
   void end(Jobs::iterator at, StopReason reason, const Ending& ending);
@@ -81,19 +87,32 @@ class Worker {
   std::optional<Interrupt::Clock::time_point> alarm_;  // that is set
 };
 
-int Worker::work() {
+void Worker::serve() {
   for (;;) {
     take_lines();
     begin_waiting();
     const Ending ending = watch_.ending();
     if (ending && ending.kind != Kind::alarm) {
-      end_all(ending);
-      break;
+      return end_all(ending);
     }
     if (ending) watch_.renew();
     end_late();
-    if (running_.empty() && waiting_.empty() && input_.ended()) break;
+    if (running_.empty() && waiting_.empty() && input_.ended()) return;
     step_all();
+  }
+}
+
+int Worker::work() {
+  try {
+    serve();
+  } catch (const OutputClosed&) {
+    throw;
+  } catch (const std::exception&) {
+    const ErrorEvent error = describe(std::current_exception(), Phase::decode);
+    log_error(error.message, error.hint);
+    fail_all(error);
+    tell_end();
+    return error.exit_code;
   }
   if (!watch_.ending()) interrupt_.clear_deadline();
   tell_end();
@@ -120,9 +139,11 @@ void Worker::take_line(const std::string& line) {
       throw BadUsage("line " + std::to_string(number) + ": request '" + asked.id + "' is not finished yet");
     }
     ++requests_;
+    Queue one;
+    one.push_back(std::move(asked));
     ids_.insert(id);
     const std::lock_guard lock(mutex_);
-    waiting_.push_back(std::move(asked));
+    waiting_.splice(waiting_.end(), one);
   } catch (const OutputClosed&) {
     throw;
   } catch (const std::exception&) {
@@ -142,9 +163,8 @@ void Worker::refuse(const std::string& id, std::size_t line, const std::exceptio
 void Worker::cancel(const std::string& id) {
   const auto queued = std::ranges::find(waiting_, id, &WorkerRequest::id);
   if (queued != waiting_.end()) {
-    drop(queued);
     make_sink(id)->on(ErrorEvent{"cancelled", "cancelled", "", Phase::input, kCancelled.exit_code(), false});
-    return;
+    return drop(queued);
   }
   const auto at = std::ranges::find(running_, id, [](const auto& job) { return job->id(); });
   if (at != running_.end()) end(at, StopReason::cancelled, kCancelled);
@@ -189,13 +209,13 @@ void Worker::begin(Queue::iterator at) {
       running_.push_back(std::move(job));
       waiting_.erase(at);
     }
-    running_.back()->begin();
   } catch (const OutputClosed&) {
     throw;
   } catch (const std::exception&) {
     drop(at);
-    refuse(id, line, std::current_exception());
+    return refuse(id, line, std::current_exception());
   }
+  attempt(std::prev(running_.end()), [](Job& job) { job.begin(); });
 }
 
 void Worker::drop(Queue::iterator at) {
@@ -213,13 +233,20 @@ void Worker::step_all() {
 }
 
 void Worker::write(Jobs::iterator at, std::span<const float> logits) {
+  attempt(at, [&](Job& job) {
+    if (const auto reason = job.write(logits)) end(at, *reason, {});
+  });
+}
+
+// Does something for one request: that it fails is the end of that request alone.
+void Worker::attempt(Jobs::iterator at, const std::function<void(Job&)>& work) {
+  Request& request = (*at)->request();
   try {
-    if (const auto reason = (*at)->write(logits)) end(at, *reason, {});
+    work(**at);
   } catch (const OutputClosed&) {
     throw;
   } catch (const std::exception&) {
-    Request& request = (*at)->request();
-    request.on(describe(std::current_exception(), request.phase()));
+    request.fail(describe(std::current_exception(), request.phase()));
     ++failed_;
     remove(at);
   }
@@ -229,6 +256,15 @@ void Worker::end_all(const Ending& ending) {
   while (!running_.empty()) end(running_.begin(), StopReason::cancelled, ending);
   end_waiting(ending);
   const std::lock_guard lock(mutex_);
+  waiting_.clear();
+}
+
+void Worker::fail_all(const ErrorEvent& error) {
+  for (const auto& job : running_) job->request().fail(error);
+  for (const WorkerRequest& asked : waiting_) make_sink(asked.id)->on(error);
+  failed_ += running_.size() + waiting_.size();
+  const std::lock_guard lock(mutex_);
+  running_.clear();
   waiting_.clear();
 }
 

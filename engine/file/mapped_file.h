@@ -13,8 +13,8 @@ struct Loading {
   bool locks = false;   // all of it, now, and it is never written to a swap device
 };
 
-// Owns the mapping. A file that another program shortens meanwhile ends the process (SIGBUS) when its bytes are
-// touched, as with every mapping; `read` throws instead.
+// Owns the mapping. A file that another program shortens meanwhile raises SIGBUS when its bytes are touched, as with
+// every mapping: that is for the program to take (app/fault.h); `read` throws instead.
 class MappedFile {
  public:
   MappedFile() = default;  // maps nothing

@@ -47,4 +47,9 @@ std::string quote(std::string_view text, std::size_t max_bytes) {
   return out + (at < text.size() ? "…'" : "'");
 }
 
+std::string printable(std::string_view text) {
+  std::string quoted = quote(text, text.size());
+  return quoted.size() == text.size() + 2 ? std::string(text) : quoted;
+}
+
 }  // namespace carat

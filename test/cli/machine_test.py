@@ -211,14 +211,14 @@ class ColdFile(cli.ModelCase):
 
 
 class ForcedEnd(cli.ModelCase):
-    """Steps that take longer than the process waits for them: it ends over their heads."""
+    """A layer that takes longer than the process waits for it: an answer is ended over its head."""
 
     def slow(self, *flags):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "slow.gguf")
-            sparse_model.write(path, 256, 1024, 8)
+            sparse_model.write(path, 512, 8192, 1)
             return cli.carat("run", path, "--raw", "-p", "x", "-n", -1, "--ignore-eos", "--temp", 0, "--isa", "reference",
-                             "-t", 1, "-q", "--no-lookup", "--timeout", 3, *flags)
+                             "-t", 1, "-q", "--no-lookup", "--timeout", 5, *flags)
 
     def test_the_beginning_of_a_stop_text_is_shown(self):
         flags = ("-l", only(ord("b")), "--stop", "b" * 2000)

@@ -24,7 +24,7 @@ class Mistakes(cli.Case):
     def test_what_cannot_be_done_is_refused_as_such(self):
         for command in ("run", "chat"):
             self.assert_fails(cli.carat(command, "--image", "x.png"), 2, "--image: models that see are not built in")
-            self.assert_fails(cli.carat(command, "-p", "x", "-fa", "off"), 2, "-fa off: attention is always")
+        self.assert_fails(cli.carat("run", "-m", "demo", "-p", "x", "-fa", "off"), 2, "-fa off: attention is always")
         for value in ("on", "auto", "1"):
             self.assertEqual(cli.carat("run", "-m", "demo", "-p", "x", "-n", 1, "-fa", value).code, 0)
 

@@ -62,16 +62,16 @@ class Sampling(cli.ModelCase):
 
     def test_every_family_ends_at_its_own_end_of_turn(self):
         """A model that knows nothing, with the words of each, told to write that one."""
-        families = {"gemma": ("<start_of_turn>", ["<start_of_turn>", "<end_of_turn>"], ["<end_of_turn>", "</s>"]),
-                    "llama3": ("<|start_header_id|>", ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+        families = {"gemma": (["<start_of_turn>", "<end_of_turn>"], ["<end_of_turn>", "</s>"]),
+                    "llama3": (["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
                                                        "<|end_of_text|>"], ["<|eot_id|>", "</s>"]),
-                    "chatml": ("<|im_start|>", ["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
+                    "chatml": (["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
                                ["<|im_end|>", "<|endoftext|>", "</s>"]),
-                    "llama2": ("[INST]", [], ["</s>"])}
+                    "llama2": ([], ["</s>"])}
         with tempfile.TemporaryDirectory() as folder:
-            for name, (mark, controls, ends) in families.items():
+            for name, (controls, ends) in families.items():
                 path = os.path.join(folder, name + ".gguf")
-                sparse_model.write(path, 64, 64, 1, controls, "{{ '" + mark + "' }}")
+                sparse_model.write(path, 64, 64, 1, controls, "{{ '" + ("".join(controls) or "[INST]") + "' }}")
                 for end in ends:
                     with self.subTest(family=name, end=end):
                         token = cli.carat("tokenize", path, "--ids", "--no-bos", "--special", end).out.decode().strip()

@@ -47,7 +47,8 @@ void check_memory(const ModelFile& file, const ModelConfig& config, const Sessio
                     ", a cache of " + times + std::to_string(options.context) + " tokens " + size_name(need.cache) +
                     ", activations " + size_name(need.scratch) + "), and " + size_name(available) + " are left",
                 context > 0 ? "-c " + std::to_string(context) + " fits"
-                            : "no context fits; smaller weights do: 'carat compress-weights' makes them");
+                            : "no context fits; smaller weights do: 'carat compress-weights' makes them",
+                true);
 }
 
 std::string size_name(std::uint64_t bytes) {

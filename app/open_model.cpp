@@ -149,8 +149,12 @@ ChatFrame::Choice choose_frame(const ModelFile& file, const Tokenizer& tokenizer
 OpenModel open_model(ModelFiles files, const BackendOptions& options) {
   Model model = load_model(files.file, make_cpu_backend(options));
   auto tokenizer = open_tokenizer(files);
-  auto frame = choose_frame(files.file, *tokenizer);
   const std::string& path = files.file.path();
+  if (tokenizer->size() > model.config.vocabulary) {
+    throw BadFile(path + ": has rows for " + std::to_string(model.config.vocabulary) + " tokens, and the tokenizer " +
+                  std::to_string(tokenizer->size()));
+  }
+  auto frame = choose_frame(files.file, *tokenizer);
   log_detail(path + ": " + model.config.architecture + ", " + std::to_string(model.config.layers.size()) + " layers; " +
              std::to_string(options.threads) + " threads, " + std::string(model.backend->name()) +
              "; turns: " + std::string(frame.frame.name()));

@@ -91,7 +91,12 @@ std::vector<BackendOptions> choose_backends(const BenchFlags& f) {
   if (threads.empty()) threads.push_back(BackendFlags{}.options().threads);
   std::vector<BackendOptions> backends;
   for (const std::string& isa : f.isas.empty() ? Texts{""} : split_lists("--isa", f.isas))
-    for (const std::size_t count : threads) backends.push_back(BackendFlags{count, isa}.options());
+    for (const std::size_t count : threads) {
+      BackendFlags backend;
+      backend.threads = count;
+      backend.isa = isa;
+      backends.push_back(backend.options());
+    }
   return backends;
 }
 

@@ -5,17 +5,17 @@
 #include <csignal>
 
 #include "app/chat_commands.h"
-#include "app/chat_completion.h"
 #include "app/chat_reports.h"
+#include "app/chat_setup.h"
 #include "app/external_editor.h"
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/history.h"
 #include "app/log.h"
-#include "app/memory_need.h"
 #include "app/messages.h"
 #include "app/model_facts.h"
 #include "app/nearest.h"
+#include "app/output.h"
 #include "app/request.h"
 #include "app/session_cache.h"
 #include "app/terminal.h"
@@ -32,59 +32,6 @@ constexpr auto kSecondInterrupt = std::chrono::seconds(2);  // after the first, 
 constexpr std::size_t kFullPercent = 80;                    // from which on it is said that the context gets full
 constexpr const char* kLastChat = "last-chat.jsonl";
 
-bool is_terminal(int descriptor) { return ::isatty(descriptor) == 1; }
-
-std::size_t token_limit(std::int64_t tokens, std::size_t context) {
-  return tokens < 0 ? context : static_cast<std::size_t>(tokens);
-}
-
-ConversationOptions conversation_options(const ChatOptions& o, const OpenModel& model, const ChatFrame& frame,
-                                         const SamplingOptions& sampling, std::size_t context) {
-  ConversationOptions options;
-  options.session = {context, o.context.batch, o.context.cache};
-  check_memory(model.files.file, model.model.config, options.session);
-  options.lookup = o.lookup;
-  options.sampling = sampling;
-  options.overflow = o.overflow;
-  options.render = o.render.options(frame);
-  options.thought_budget = o.render.budget();
-  options.reply.max_tokens = token_limit(o.tokens, context);
-  options.reply.end_tokens = frame.stops(*model.tokenizer);
-  options.reply.stop_texts = o.stops;
-  options.reply.begins_text = frame.name() != "raw";
-  options.reply.progress_step = is_terminal(STDERR_FILENO) && !o.log.quiet ? o.context.batch : 0;
-  return options;
-}
-
-ChatSinkOptions sink_options(const ChatOptions& o) {
-  using Shown = TextSinkOptions::Thoughts;
-  const Shown thoughts = o.thoughts.shown();
-  const bool sees_answers = is_terminal(STDOUT_FILENO), sees_notes = is_terminal(STDERR_FILENO);
-  ChatSinkOptions options;
-  options.text.shows_controls = sees_answers;
-  options.text.stats = o.stats && !o.log.quiet;
-  options.text.thoughts = thoughts;
-  options.text.dims_thoughts = o.thoughts.dims();
-  options.answers_on_screen = sees_answers;
-  options.thoughts_on_screen = thoughts == Shown::on_stderr ? sees_notes : thoughts == Shown::on_stdout && sees_answers;
-  options.status = sees_notes && !o.log.quiet && !terminal_is_dumb();
-  return options;
-}
-
-LineEditorOptions editor_options(const ChatOptions& o, int interrupt, int redraw) {
-  const bool on_stderr = !is_terminal(STDOUT_FILENO);
-  LineEditorOptions options;
-  options.interrupt = interrupt;
-  if (!stdin_is_terminal()) return options;
-  options.prompt = ">>> ";
-  options.coloured = shows_colour(on_stderr ? STDERR_FILENO : STDOUT_FILENO, o.thoughts.color);
-  options.on_stderr = on_stderr;
-  options.redraw = redraw;
-  if (keeps_history() && !state_folder().empty()) options.history = state_folder() / "history";
-  options.completer = complete_chat_line;
-  return options;
-}
-
 // The flags with the seed that was drawn, so that a change of another setting does not draw a new one.
 SamplingFlags with_seed(SamplingFlags flags, std::uint64_t seed) {
   flags.seed = static_cast<std::int64_t>(seed);
@@ -92,13 +39,25 @@ SamplingFlags with_seed(SamplingFlags flags, std::uint64_t seed) {
   return flags;
 }
 
+// What becomes of a question that is not asked.
+ErrorEvent too_long(std::size_t tokens, std::size_t context) {
+  return {"prompt_too_long",
+          "this does not fit: the conversation would have " + std::to_string(tokens) + " tokens, the context " +
+              std::to_string(context),
+          "/clear begins a new one; -c sets a larger context", Phase::tokenize, kExitPromptTooLong};
+}
+ErrorEvent unsaid() {
+  return {"bad_usage", "nothing is said, and this model begins no text by itself", "", Phase::tokenize, kExitUsage};
+}
+
 }  // namespace
 
-Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt)
-    : Chat(options, model, interrupt, options.frame.choose(model), options.context.positions(model.model.config)) {}
+Chat::Chat(const ChatOptions& options, const OpenModel& model, const Loaded& loaded, Interrupt& interrupt)
+    : Chat(options, model, loaded, interrupt, chat_frame(options, model),
+           options.context.positions(model.model.config)) {}
 
-Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt, const ChatFrame& frame,
-           std::size_t context)
+Chat::Chat(const ChatOptions& options, const OpenModel& model, const Loaded& loaded, Interrupt& interrupt,
+           const ChatFrame& frame, std::size_t context)
     : model_(model),
       interrupt_(interrupt),
       sampling_(options.sampling),
@@ -109,6 +68,17 @@ Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interr
       job_control_(
           interrupt, [this] { modes_.leave(); }, [this] { modes_.come_back(); }),
       sink_(sink_options(options)),
+      events_(options.output, model_facts(model.files.file, model.model.config.context)),
+      start_{model_facts(model.files.file, model.model.config.context),
+             context,
+             loaded.threads,
+             options.context.step(),
+             "cpu",
+             std::string(model.model.backend->name()),
+             std::string(frame.name()),
+             {}},
+      load_ms_(loaded.ms),
+      echo_(options.echo),
       editor_(editor_options(options, watch_.descriptor(), modes_.redraw())),
       session_(options.session.file),
       keeps_session_(!options.session.read_only),
@@ -123,8 +93,7 @@ Chat::Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interr
 
 // With what was said before, if that is asked for.
 void Chat::begin(const ChatOptions& options) {
-  if (!options.log.quiet && reads_terminal_)
-    say("[" + model_facts(model_.files.file, model_.model.config.context).name + "; /help lists the commands]");
+  if (!options.log.quiet && reads_terminal_) say("[" + start_.model.name + "; /help lists the commands]");
   const std::filesystem::path& from = options.continues ? last_chat_ : session_;
   if (!from.empty() && is_there(from)) {
     resume(from, options.continues ? "the last chat" : from.string());
@@ -132,18 +101,31 @@ void Chat::begin(const ChatOptions& options) {
   } else if (options.continues) {
     log_note("there is no last chat to go on with: this is a new one");
   }
+  if (!options.messages.empty()) {
+    conversation_.load(parse_transcript(read_text(options.messages), options.messages));
+    const std::vector<Turn>& turns = conversation_.transcript().turns;
+    Turn open;
+    if (!turns.empty() && !turns.back().answer && conversation_.undo(&open)) openings_.push_back(open.question);
+  }
   const std::string system = options.frame.system_text();
   if (!system.empty()) conversation_.set_system(system);
+  if (auto question = options.prompt.given()) openings_.push_back(std::move(*question));
+  if (options.constraint.given()) conversation_.set_constraint(options.constraint);
 }
 
 int Chat::talk() {
   const int code = take_lines();
+  if (events_ && reads_json_) events_.tell_end();
   keep();
   if (!session_.empty() && keeps_session_) keep_cache();
   return code;
 }
 
 int Chat::take_lines() {
+  for (const std::string& question : openings_) {
+    if (reads_terminal_) say("[asked: " + first_line(question) + "]");
+    if (const auto done = ask(question)) return *done;
+  }
   for (std::optional<int> done; !done;) {
     std::string line = std::exchange(next_, {});
     switch (editor_.read(line)) {
@@ -193,9 +175,18 @@ std::optional<int> Chat::take_message(const std::string& line) try {
   if (line.find_first_not_of(" \t\r") == std::string::npos) return std::nullopt;
   ++lines_;
   return ask(parse_chat_message(line, "message " + std::to_string(lines_)));
-} catch (const BadUsage& e) {
-  fail(e.what(), e.hint());
+} catch (const BadUsage&) {
+  if (events_) events_.begin();
+  refuse(describe(std::current_exception(), Phase::input));
   return std::nullopt;
+}
+
+// The same of a question, which a program may have asked.
+void Chat::refuse(ErrorEvent error) {
+  fail(error.message, error.hint);
+  if (!events_) return;
+  if (reads_json_) error.line = lines_;
+  events_.refuse(error);
 }
 
 // What is said of a line that nothing comes of.
@@ -207,12 +198,15 @@ void Chat::fail(const std::string& message, const std::string& hint) {
 std::optional<int> Chat::obey(const std::string& line) try {
   const std::size_t end = std::min(line.find_first_of(" \t\n"), line.size());
   const ChatCommand* const command = find_chat_command(line.substr(0, end));
+  if (command == nullptr && line.starts_with("/image")) {
+    throw BadUsage("/image: models that see are not built in; nothing was sent");
+  }
   if (command == nullptr) {
     std::vector<std::string> names;
     for (const ChatCommand& known : chat_commands()) names.emplace_back(known.name);
     const std::string near = suggestion(line.substr(0, end), names);
     throw BadUsage("'" + line.substr(0, end) + "' is no command; nothing was sent",
-                   (near.empty() ? "/help lists the commands" : near) + "; // begins a text with /");
+                   (near.empty() ? "/help lists the commands." : near) + " // begins a text with /");
   }
   const std::size_t begin = std::min(line.find_first_not_of(" \t\n", end), line.size());
   const std::string argument = line.substr(begin, line.find_last_not_of(" \t\n") + 1 - begin);
@@ -237,38 +231,64 @@ std::optional<int> Chat::obey(const std::string& line) try {
 std::optional<int> Chat::ask(const std::string& question) {
   const auto asked = Clock::now();
   const Conversation::Plan plan = conversation_.plan(question);
-  if (plan.ids.empty()) return std::nullopt;  // nothing said, to a model that begins no text by itself
-  if (!plan.fits) {
-    fail("this does not fit: the conversation would have " + std::to_string(plan.ids.size()) + " tokens, the context " +
-             std::to_string(conversation_.context()),
-         "/clear begins a new one; -c sets a larger context");
+  Sink& sink = events_ ? static_cast<Sink&>(events_.begin()) : sink_;
+  if (plan.ids.empty() && !events_) return std::nullopt;  // nothing said, to a model that begins no text by itself
+  if (plan.ids.empty() || !plan.fits) {
+    refuse(plan.ids.empty() ? unsaid() : too_long(plan.ids.size(), conversation_.context()));
     return std::nullopt;
   }
-  tell_forgotten(plan);
   sink_.expect(plan.ids.size(), conversation_.context());
-  Request request(sink_, Stopwatch());
+  Request request(sink, Stopwatch());
   const QuietKeyboard keyboard(editor_.can_prefill());
   const Interrupt::LastWords last_words(
-      interrupt_, [&keyboard](const Ending&) { keyboard.restore(); }, [&request] { say(request.status()); });
+      interrupt_,
+      [&](const Ending& ending) {
+        keyboard.restore();
+        if (events_) request.abandon(ending);
+      },
+      [&request] { say(request.status()); });
   if (timeout_.count() > 0) interrupt_.set_alarm(asked + timeout_);
+  tell_start(plan, request);
   Reply reply = conversation_.answer(plan, request, watch_.token());
   interrupt_.set_alarm(std::nullopt);
-  return end_answer(plan, std::move(reply));
+  return end_answer(plan, std::move(reply), request);
 }
 
-std::optional<int> Chat::end_answer(const Conversation::Plan& plan, Reply reply) {
+void Chat::tell_start(const Conversation::Plan& plan, Request& request) {
+  start_.sampling = conversation_.sampling();
+  request.on(start_);
+  tell_forgotten(plan, request);
+  if (echo_) print(::isatty(STDOUT_FILENO) == 1 ? clean_text(conversation_.text(plan)) : conversation_.text(plan));
+  Result expected;
+  expected.usage.prompt_tokens = plan.ids.size();
+  expected.timings.load_ms = load_ms_;
+  expected.memory = {weight_bytes(model_.files.file), conversation_.cache_bytes(), 0};
+  expected.seed = start_.sampling.seed;
+  request.expect(expected);
+  request.enter(Phase::prefill);
+}
+
+std::optional<int> Chat::end_answer(const Conversation::Plan& plan, Reply reply, Request& request) {
   const Ending ending = watch_.ending();
   const bool is_late = ending.kind == Ending::Kind::alarm;
   watch_.renew();
+  if (events_) {
+    const int code = request.finish(reply.result, is_late ? Ending{Ending::Kind::timeout} : ending);
+    if (code != kExitDone) events_.note_failure();
+    has_failed_ |= code != kExitDone;
+  } else if (reply.read) {
+    request.on(reply.result);
+  }
   if (reply.read) {
     if (is_late && reply.result.reason == FinishReason::interrupted) reply.result.reason = FinishReason::timeout;
-    has_failed_ |= reply.result.reason == FinishReason::timeout;
+    const bool is_unmet = reply.result.constraint && !reply.result.constraint->satisfied;
+    has_failed_ |= is_unmet || reply.result.reason == FinishReason::timeout;
     last_ = std::move(reply.result);
     tell_reason(*last_);
     tell_fullness();
     keep();
   } else {
-    sink_.on(ErrorEvent{});  // its line goes
+    if (!events_) sink_.on(ErrorEvent{});  // its line goes
     say(is_late ? "[the time is up: nothing was said]" : "[interrupted: nothing was said]");
     if (reads_terminal_) next_ = plan.question;
     has_failed_ |= is_late;
@@ -277,13 +297,15 @@ std::optional<int> Chat::end_answer(const Conversation::Plan& plan, Reply reply)
   return goes_on ? std::nullopt : std::optional(ending.exit_code());
 }
 
-void Chat::tell_forgotten(const Conversation::Plan& plan) const {
+void Chat::tell_forgotten(const Conversation::Plan& plan, Request& request) const {
+  const auto tell = [&request](const std::string& what) {
+    const std::string message = "the context is full: " + what + " forgotten";
+    say("[" + message + "]");
+    request.on(Warning{"context", message});
+  };
   const std::size_t turns = plan.first - conversation_.first();
-  if (turns > 0) {
-    say("[the context is full: the oldest " + (turns == 1 ? "turn is" : std::to_string(turns) + " turns are") +
-        " forgotten]");
-  }
-  if (plan.cut > 0) say("[the context is full: " + std::to_string(plan.cut) + " tokens are forgotten]");
+  if (turns > 0) tell("the oldest " + (turns == 1 ? "turn is" : std::to_string(turns) + " turns are"));
+  if (plan.cut > 0) tell(std::to_string(plan.cut) + " tokens are");
 }
 
 void Chat::tell_reason(const Result& result) const {

@@ -6,20 +6,28 @@
 #include <string>
 #include <string_view>
 
+#include "app/chat_events.h"
 #include "app/chat_options.h"
 #include "app/chat_sink.h"
 #include "app/conversation.h"
 #include "app/interrupt.h"
 #include "app/line_editor.h"
 #include "app/open_model.h"
+#include "app/request.h"
 #include "app/terminal.h"
 
 namespace carat {
 
+// How the model was loaded.
+struct Loaded {
+  std::size_t threads = 0;
+  double ms = 0;
+};
+
 // Members that return an exit code return one once it is time to leave.
 class Chat {
  public:
-  Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt);
+  Chat(const ChatOptions& options, const OpenModel& model, const Loaded& loaded, Interrupt& interrupt);
   Chat(const Chat&) = delete;
   Chat& operator=(const Chat&) = delete;
 
@@ -53,8 +61,8 @@ class Chat {
  private:
   using Clock = std::chrono::steady_clock;
 
-  Chat(const ChatOptions& options, const OpenModel& model, Interrupt& interrupt, const ChatFrame& frame,
-       std::size_t context);
+  Chat(const ChatOptions& options, const OpenModel& model, const Loaded& loaded, Interrupt& interrupt,
+       const ChatFrame& frame, std::size_t context);
 
   void begin(const ChatOptions& options);
   int take_lines();
@@ -62,13 +70,15 @@ class Chat {
   std::optional<int> obey(const std::string& line);
   std::optional<int> take_message(const std::string& line);
   std::optional<int> take_interrupt();
-  std::optional<int> end_answer(const Conversation::Plan& plan, Reply reply);
-  void tell_forgotten(const Conversation::Plan& plan) const;
+  std::optional<int> end_answer(const Conversation::Plan& plan, Reply reply, Request& request);
+  void tell_start(const Conversation::Plan& plan, Request& request);
+  void tell_forgotten(const Conversation::Plan& plan, Request& request) const;
   void tell_reason(const Result& result) const;
   void tell_fullness();
   void keep();
   void keep_cache();
   void fail(const std::string& message, const std::string& hint = {});
+  void refuse(ErrorEvent error);
 
   const OpenModel& model_;
   Interrupt& interrupt_;
@@ -79,15 +89,20 @@ class Chat {
   TerminalModes modes_;
   Interrupt::JobControl job_control_;
   ChatSink sink_;
+  ChatEvents events_;
+  Start start_;     // of every answer, but for its sampling
+  double load_ms_;  //
+  bool echo_;
   LineEditor editor_;
   std::filesystem::path session_, last_chat_;  // where the chat is kept; empty: nowhere
   bool keeps_session_;
   bool reads_terminal_, reads_json_;
-  bool has_failed_ = false;           // some line
-  std::size_t lines_ = 0;             // of JSON
-  std::chrono::nanoseconds timeout_;  // of an answer; 0: none
-  std::string next_;                  // what the next line begins with
-  std::string attached_;              // files, for the next question
+  bool has_failed_ = false;            // some line
+  std::size_t lines_ = 0;              // of JSON
+  std::chrono::nanoseconds timeout_;   // of an answer; 0: none
+  std::vector<std::string> openings_;  // what is asked before anything is read
+  std::string next_;                   // what the next line begins with
+  std::string attached_;               // files, for the next question
   std::optional<Result> last_;
   bool was_told_full_ = false;
   std::optional<Clock::time_point> interrupted_;  // at the prompt, just now

@@ -9,6 +9,7 @@
 #include "app/config_file.h"
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/help.h"
 #include "app/nearest.h"
 
 namespace carat {
@@ -18,6 +19,8 @@ namespace {
 constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"-sys", "--system"},
     {"-sysf", "--system-file"},
+    {"-tb", "--threads-batch"},
+    {"-Cr", "--cpu-range"},
     {"-pg", "--prompt-gen"},
     {"-ub", "--ubatch-size"},
     {"-ngl", "--gpu-layers"},
@@ -28,9 +31,18 @@ constexpr auto kOldNames = std::to_array<std::pair<std::string_view, std::string
     {"-ctv", "--cache-type-v"},
 });
 
-// What users of other programs try, and what they may have meant.
-constexpr auto kElsewhere = std::to_array<std::pair<std::string_view, std::string_view>>({
-    {"--json", "-o json wraps the answer in JSON, --format json makes the model write JSON"},
+// What users of other programs try, what is to say of it, and what they may have meant.
+struct Elsewhere {
+  std::string_view flag, what, hint;
+};
+constexpr std::string_view kNoDraft = "a second model that drafts for the first is not built in";
+constexpr std::string_view kLookup = "drafts are looked up in the text itself: --lookup";
+constexpr auto kElsewhere = std::to_array<Elsewhere>({
+    {"--json", "can mean two things", "-o json wraps the answer in JSON, --format json makes the model write JSON"},
+    {"--image", "models that see are not built in: a prompt is text", ""},
+    {"--draft-model", kNoDraft, kLookup},
+    {"--model-draft", kNoDraft, kLookup},
+    {"-md", kNoDraft, kLookup},
 });
 
 // A model in the settings is one to fall back on: it must not come before the one that an argument names.
@@ -90,6 +102,16 @@ bool is_flag_anywhere(const std::string& name) {
   return false;
 }
 
+// That of the two which talk to a model; empty: neither.
+std::string_view talking_command_with(const std::string& flag) {
+  for (const std::string_view name : {"run", "chat"}) {
+    for (const FlagInfo& info : CommandLine(*find_command(name)).flags(true)) {
+      if (std::ranges::find(info.names, flag) != info.names.end()) return name;
+    }
+  }
+  return {};
+}
+
 // In two columns; names that are too long get a line for themselves.
 std::string help_line(const std::string& names, const std::string& what) {
   constexpr std::size_t kColumn = 32, kWidth = 100;
@@ -135,6 +157,7 @@ CommandLine::CommandLine(const CommandRow& row) : row_(row), app_(std::make_uniq
   command_ = row.add(*app_);
   app_->add_flag("-h,--help", help_, "show the flags of every day");
   app_->add_flag("--help-all", all_help_, "show all flags");
+  if (talks()) app_->add_flag("-V,--version", version_, "print the version")->group(kMore);
 }
 
 CommandLine::~CommandLine() = default;
@@ -227,9 +250,9 @@ void CommandLine::take_short(Walk& walk, const std::string& argument) const {
 }
 
 void CommandLine::refuse(const std::string& flag) const {
-  const auto elsewhere = std::ranges::find(kElsewhere, flag, [](const auto& row) { return row.first; });
-  if (elsewhere != kElsewhere.end()) {
-    throw BadUsage("'" + flag + "' is not a flag of '" + std::string(row_.name) + "'", std::string(elsewhere->second));
+  const auto elsewhere = std::ranges::find(kElsewhere, flag, &Elsewhere::flag);
+  if (elsewhere != kElsewhere.end() && talks()) {
+    throw BadUsage(flag + ": " + std::string(elsewhere->what), std::string(elsewhere->hint));
   }
   std::vector<std::string> names;
   for (const CLI::Option* option : std::as_const(*app_).get_options()) {
@@ -237,11 +260,16 @@ void CommandLine::refuse(const std::string& flag) const {
   }
   const std::string near = suggestion(flag, names);
   const std::string command(row_.name);
+  const std::string_view other = talks() ? talking_command_with(flag) : "";
   throw BadUsage("'" + flag + "' is not a flag of '" + command + "'",
-                 near.empty() ? "'carat " + command + " --help-all' lists them" : near);
+                 !other.empty() ? "'carat " + std::string(other) + "' has it"
+                 : near.empty() ? "'carat " + command + " --help-all' lists them"
+                                : near);
 }
 
-Asked CommandLine::asked() const { return all_help_ ? Asked::all_help : help_ ? Asked::help : Asked::work; }
+Asked CommandLine::asked() const {
+  return all_help_ ? Asked::all_help : help_ ? Asked::help : version_ ? Asked::version : Asked::work;
+}
 
 bool CommandLine::asks_for_isas() const {
   const CLI::Option* isa = app_->get_option_no_throw("--isa");

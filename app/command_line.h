@@ -8,7 +8,7 @@
 
 namespace carat {
 
-enum class Asked { work, help, all_help };
+enum class Asked { work, help, all_help, version };
 
 // A flag as help, completion and the manual show it.
 struct FlagInfo {
@@ -51,11 +51,12 @@ class CommandLine {
   void take_short(Walk& walk, const std::string& argument) const;
   void add_settings(Walk& walk) const;
   [[noreturn]] void refuse(const std::string& flag) const;
+  bool talks() const { return row_.name == "run" || row_.name == "chat"; }
 
   const CommandRow& row_;
   std::unique_ptr<CLI::App> app_;
   Command command_;
-  bool help_ = false, all_help_ = false;
+  bool help_ = false, all_help_ = false, version_ = false;
 };
 
 }  // namespace carat

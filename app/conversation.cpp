@@ -6,6 +6,7 @@
 #include "app/failure.h"
 #include "app/session_cache.h"
 #include "app/thought_budget.h"
+#include "tokenizer/stream_decoder.h"
 
 namespace carat {
 
@@ -65,6 +66,17 @@ void Conversation::shift(Plan& plan, std::size_t room) const {
   plan.ids.erase(begin, begin + static_cast<std::ptrdiff_t>(plan.cut));
 }
 
+std::string Conversation::text(const Plan& plan) const {
+  const Tokenizer& tokenizer = *model_.tokenizer;
+  const bool is_added = plan.goes_on && plan.cut == 0;
+  StreamDecoder decoder(tokenizer, !is_added);
+  std::string text;
+  for (const TokenId id : std::span(plan.ids).subspan(is_added ? ids_.size() : 0)) {
+    text += tokenizer.is_control(id) ? std::string(tokenizer.spelling(id)) : decoder.push(id);
+  }
+  return text + decoder.flush();
+}
+
 // Where the reply to a plan may begin with thoughts.
 Thoughts Conversation::thoughts() const {
   if (frame_.opens_with_thought()) return Thoughts::open;
@@ -110,7 +122,6 @@ Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& 
   ids_ = std::move(all);
   goes_on_ = true;
   transcript_.turns.push_back({plan.question, reply.result.text, reply.result.reasoning});
-  sink.on(reply.result);
   return reply;
 }
 

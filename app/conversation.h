@@ -41,8 +41,11 @@ class Conversation {
   };
   Plan plan(std::string question) const;
 
-  // The answer to a plan that fits: a turn more, unless stopped before the prompt was read. The result is sent to the
-  // sink as well.
+  // What the model reads of a plan that it has not read before, control tokens spelled out.
+  std::string text(const Plan& plan) const;
+
+  // The answer to a plan that fits: a turn more, unless stopped before the prompt was read. The result is the caller's
+  // to send.
   Reply answer(const Plan& plan, Sink& sink, const std::stop_token& stop);
 
   // Forgets the turns and keeps the system text.

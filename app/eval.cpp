@@ -24,6 +24,7 @@ struct EvalOptions {
   std::string text_file, ids_file, logits_out;
   std::optional<std::size_t> last;
   ContextFlags context;
+  LoadFlags load;
   BackendFlags backend;
   LogFlags log;
 };
@@ -33,14 +34,14 @@ int exit_code(const Interrupt::Watch& watch) { return watch.signal() == 0 ? kExi
 // Tokens, cross-entropy and perplexity of a text.
 int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt) {
   const std::string text = read_text(o.text_file);
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), o.backend.options());
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer, o.load.loading()), o.backend.options());
   const std::vector<TokenId> ids = model.tokenizer->encode(text);
   const TokenId first = model.tokenizer->add_bos() ? model.tokenizer->bos() : -1;
   const std::size_t all = ids.size() + (first >= 0 ? 1 : 0);
   const std::size_t context = std::min(o.context.positions(model.model.config), all);
   if (context < 2) throw BadUsage(source_name(o.text_file) + ": too few tokens to foresee any");
 
-  const SessionOptions room{context, o.context.batch, o.context.cache};
+  const SessionOptions room{context, o.context.step(), o.context.cache};
   check_memory(model.files.file, model.model.config, room);
   Session session(model.model, room);
   const Interrupt::Watch watch(interrupt);
@@ -56,7 +57,7 @@ int measure(const EvalOptions& o, const std::string& path, Interrupt& interrupt)
 // The logits of ids as they are, float32 [positions, vocabulary], to a file.
 int write_logits(const EvalOptions& o, const std::string& path, Interrupt& interrupt) {
   const std::string text = read_text(o.ids_file);
-  const ModelFile file = open_file(path);
+  const ModelFile file = open_file(path, o.load.loading());
   const Model model = load_model(file, make_cpu_backend(o.backend.options()));
   const std::vector<TokenId> ids = parse_ids(text, source_name(o.ids_file), model.config.vocabulary);
   if (ids.empty()) throw BadUsage(source_name(o.ids_file) + ": no ids");
@@ -66,7 +67,7 @@ int write_logits(const EvalOptions& o, const std::string& path, Interrupt& inter
                         std::to_string(context));
   }
 
-  const SessionOptions room{ids.size(), o.context.batch, o.context.cache};
+  const SessionOptions room{ids.size(), o.context.step(), o.context.cache};
   check_memory(file, model.config, room);
   Session session(model, room);
   const Interrupt::Watch watch(interrupt);
@@ -98,6 +99,7 @@ Command add_eval(CLI::App& app) {
   add_text(app, "--logits-out", o->logits_out, "FILE", "and write their logits, float32 [positions, vocabulary]");
   add_integer(app, "--last", o->last, 1, std::int64_t{1} << 30, "of the last N positions only");
   o->context.add_to(app);
+  o->load.add_to(app);
   o->backend.add_to(app);
   o->log.add_to(app);
   return [o](Call& call) { return eval(*o, call); };

@@ -93,7 +93,7 @@ Facts network_facts(const ModelFile& file) {
 Facts memory_facts(const ModelFile& file, const ContextFlags& flags) {
   ModelConfig config = read_config(file);
   config.vocabulary = as_matrix(file.need("token_embd.weight")).rows;
-  const SessionOptions session{flags.positions(config), flags.batch, flags.cache};
+  const SessionOptions session{flags.positions(config), flags.step(), flags.cache};
   const MemoryNeed need = memory_need(file, config, session);
   const std::uint64_t available = available_memory();
   return {{"context", session.context},

@@ -117,6 +117,7 @@ int dispatch(std::vector<std::string> arguments, Interrupt& interrupt, Stopwatch
     throw;
   }
   const CommandLine& line = *parsed;
+  if (line.asked() == Asked::version) return CommandLine(*find_command("version")).command()(call);
   if (line.asked() != Asked::work) {
     print(line.help(line.asked() == Asked::all_help));
     return kExitDone;

@@ -38,7 +38,8 @@ std::size_t longest_context(const ModelFile& file, const ModelConfig& config, Se
 void check_memory(const ModelFile& file, const ModelConfig& config, const SessionOptions& options,
                   std::size_t sequences) {
   const MemoryNeed need = memory_need(file, config, options, sequences);
-  const std::uint64_t available = available_memory();
+  const std::uint64_t there = file.lies_in_memory() ? need.weights : 0;
+  const std::uint64_t available = available_memory() + there;
   if (need.total() <= available) return;
   const std::string times = sequences == 1 ? "" : std::to_string(sequences) + " times ";
   const std::size_t context = longest_context(file, config, options, sequences, available);

@@ -6,7 +6,8 @@
 
 namespace carat {
 
-// The name with the fewest letters to change, add or drop (Levenshtein, 1966); empty if none is near.
+// The name with the fewest letters to change, add, drop or swap with their neighbour (Damerau, 1964); empty if none is
+// near.
 std::string nearest(std::string_view word, std::span<const std::string> names);
 
 // "did you mean 'NAME'?", or nothing.

@@ -1,11 +1,15 @@
 #include "app/open_model.h"
 
+#include <filesystem>
 #include <limits>
 #include <utility>
 #include <variant>
 
 #include "app/demo.h"
+#include "app/failure.h"
 #include "app/log.h"
+#include "app/machine.h"
+#include "app/memory_need.h"
 #include "engine/error.h"
 #include "engine/file/gguf.h"
 #include "engine/file/quote.h"
@@ -121,12 +125,22 @@ Vocabulary read_vocabulary(const ModelFiles& files) {
 
 }  // namespace
 
-ModelFile open_file(const std::string& path) {
-  return path == kDemoName ? parse_gguf(demo_bytes(), path) : open_model_file(path);
+ModelFile open_file(const std::string& path, const Loading& loading) {
+  std::error_code ignored;  // of a file that is not there, which is for the loader to say
+  const std::uintmax_t size = loading.copies ? std::filesystem::file_size(path, ignored) : 0;
+  if (!ignored && size > available_memory()) {
+    throw Failure(
+        kExitResource,
+        path + ": takes " + size_name(size) + " to read at once, and " + size_name(available_memory()) + " are left",
+        "--load-mode mmap reads it as it is needed");
+  }
+  if (path != kDemoName) return open_model_file(path, loading);
+  if (loading.copies || loading.locks) log_note("the model inside is a part of the program, and loaded with it");
+  return parse_gguf(demo_bytes(), path);
 }
 
-ModelFiles open_files(const std::string& path, const std::string& tokenizer_path) {
-  ModelFile file = open_file(path);
+ModelFiles open_files(const std::string& path, const std::string& tokenizer_path, const Loading& loading) {
+  ModelFile file = open_file(path, loading);
   return {std::move(file), tokenizer_path.empty() ? MappedFile() : MappedFile::open(tokenizer_path)};
 }
 

@@ -16,11 +16,11 @@ struct ModelFiles {
   MappedFile tokenizer;  // a SentencePiece model, or nothing
 };
 
-// The file at `path`, or the model inside the program if that is its name. Throws BadFile and Unsupported.
-ModelFile open_file(const std::string& path);
+// The file at `path`, or the model inside the program if that is its name. Throws BadFile, Unsupported and NoResource.
+ModelFile open_file(const std::string& path, const Loading& loading = {});
 
 // `tokenizer_path` may be empty. Throws BadFile and Unsupported.
-ModelFiles open_files(const std::string& path, const std::string& tokenizer_path);
+ModelFiles open_files(const std::string& path, const std::string& tokenizer_path, const Loading& loading = {});
 
 // The others look into the files' mappings, which stand first to be released last. Movable until a session or a
 // decoder refers to it.

@@ -73,6 +73,13 @@ void note_demo() {
   log_note(text);
 }
 
+// Attention is of one kind, and other programs' names for it are understood.
+void check_flash_attention(const std::string& given) {
+  constexpr auto kAlways = std::to_array<std::string_view>({"", "on", "auto", "1", "true"});
+  if (std::ranges::find(kAlways, given) != kAlways.end()) return;
+  throw BadUsage("-fa " + given + ": attention is always of the flash kind here", "-fa on, or nothing");
+}
+
 bool names_model(const std::string& word) {
   // A missing model is for the loader to report.
   return word == kDemoName || is_there(word) || word.ends_with(".gguf") || word.ends_with(".sbs");
@@ -108,7 +115,12 @@ void BackendFlags::add_to(CLI::App& app) {
   add_integer(app, "-t,--threads,--num-threads", threads, 1, kMaxThreads,
               "threads (default: as many as CPUs) [CARAT_THREADS]")
       ->envname("CARAT_THREADS");
+  add_integer(app, "--threads-batch", batch_threads, 1, kMaxThreads,
+              "threads that read a prompt, as many tokens at once (default: those of -t)")
+      ->group(kMore);
+  placement.add_to(app);
   add_text(app, "--isa", isa, "NAME", "instruction set to use; 'list' shows what this machine has")->group(kMore);
+  add_text(app, "--flash-attn", flash_attention, "on", "attention in blocks; it always is")->group(kMore);
   add_text(app, "--device", device, "NAME", "what to run on: cpu or auto (the cpu is all there is)")->group(kMore);
   add_text(app, "--gpu-layers", gpu_layers, "N", "layers on a GPU (-ngl): 0 or auto (there is no GPU) [CARAT_NGL]")
       ->envname("CARAT_NGL")
@@ -128,7 +140,30 @@ BackendOptions BackendFlags::options() const {
   if (gpu_layers != "auto" && gpu_layers != "0") {
     throw Failure(kExitResource, "--gpu-layers: there is no GPU to put " + gpu_layers + " layers on", "-ngl 0");
   }
-  return {threads ? *threads : std::min(usable_cpus(), kMaxThreads), isa};
+  check_flash_attention(flash_attention);
+  const std::vector<int> cpus = placement.take_cpus();
+  BackendOptions options{threads ? *threads : std::min(usable_cpus(), kMaxThreads), isa};
+  options.batch_threads = batch_threads.value_or(options.threads);
+  if (placement.is_pinned()) options.cpus = placement.pinned(cpus, std::max(options.threads, options.batch_threads));
+  return options;
+}
+
+void LoadFlags::add_to(CLI::App& app) {
+  add_text(app, "--load-mode", mode, "MODE",
+           "how the file is loaded: mmap (the default: read as it is needed), none (read at once), mlock (the same, "
+           "and never swapped out), mmap+mlock, auto")
+      ->check(one_of({"auto", "mmap", "none", "mlock", "mmap+mlock", "dio"}))
+      ->group(kMore);
+  add_switch(app, "--map,--mmap", maps, "the same as --load-mode mmap; --no-mmap: as none")->group(kMore);
+  add_switch(app, "--mlock", locks, "keep the model in memory, whatever else wants it")->group(kMore);
+}
+
+Loading LoadFlags::loading() const {
+  if (mode == "dio") throw BadUsage("--load-mode dio: direct I/O is not built in", "--load-mode none reads at once");
+  if (mode != "auto" && (maps || locks))
+    throw BadUsage("--load-mode and " + std::string(maps ? "--mmap" : "--mlock") + ": one of them");
+  const bool copies = mode == "none" || mode == "mlock" || !maps.value_or(true);
+  return {copies, locks || mode == "mlock" || mode == "mmap+mlock"};
 }
 
 void ContextFlags::add_to(CLI::App& app) {
@@ -140,8 +175,10 @@ void ContextFlags::add_to(CLI::App& app) {
               "context, tokens (default: the model's, to 32768) [CARAT_CTX]")
       ->envname("CARAT_CTX")
       ->transform(CLI::Validator(automatic, ""));
-  add_integer(app, "-b,--batch-size,--prefill-tbatch", batch, 1, kMaxBatch,
-              "tokens of a prompt to read at a time (default: 512)")
+  add_integer(app, "-b,--batch-size", batch, 1, kMaxBatch, "tokens of a batch of the prompt (default: 2048)")
+      ->group(kMore);
+  add_integer(app, "--ubatch-size,--ubatch,--prefill-tbatch", microbatch, 1, kMaxBatch,
+              "tokens of a batch that are read at once (default: 512)")
       ->group(kMore);
   add_cache_type(app, "--cache-type-k", cache.k, "keep keys in f16, bf16, q8_0 or f32 (default: f16) [-ctk]");
   add_cache_type(app, "--cache-type-v", cache.v, "keep values in f16, bf16, q8_0 or f32 (default: f16) [-ctv]");

@@ -1,5 +1,6 @@
 // Groups of flags that several commands share, and what they come to.
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -8,6 +9,8 @@
 
 #include "app/commands.h"
 #include "app/event.h"
+#include "app/placement_flags.h"
+#include "engine/file/mapped_file.h"
 #include "engine/kv_cache.h"
 #include "engine/lookup.h"
 #include "engine/model_config.h"
@@ -29,19 +32,38 @@ struct ModelFlags {
 
 struct BackendFlags {
   std::optional<std::size_t> threads;  // none: as many as there are CPUs to use
-  std::string isa;                     // empty: the best
+  std::optional<std::size_t> batch_threads;
+  PlacementFlags placement;
+  std::string isa;  // empty: the best
+  std::string flash_attention;
   std::string device = "auto", gpu_layers = "auto";
 
   void add_to(CLI::App&);
+
+  // Also binds this thread, and those it starts from now on, to the CPUs that are asked for. Throws BadUsage and
+  // Failure.
   BackendOptions options() const;
+};
+
+// How the model's file comes to lie in memory.
+struct LoadFlags {
+  std::string mode = "auto";
+  std::optional<bool> maps;
+  bool locks = false;
+
+  void add_to(CLI::App&);
+  Loading loading() const;  // throws BadUsage
 };
 
 struct ContextFlags {
   std::size_t context = 0;  // 0: of the model's choice
-  std::size_t batch = 512;
+  std::size_t batch = 2048, microbatch = 512;
   CacheTypes cache;
 
   void add_to(CLI::App&);
+
+  // Tokens of a prompt that are read at once: a batch is read by microbatches, one after another.
+  std::size_t step() const { return std::min(batch, microbatch); }
 
   // Positions to make room for; with a warning of a context beyond what the model was trained for.
   std::size_t positions(const ModelConfig& config, std::vector<Warning>& warnings) const;

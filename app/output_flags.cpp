@@ -33,7 +33,7 @@ bool ThoughtFlags::dims() const {
   return shown() == TextSinkOptions::Thoughts::on_stderr && shows_colour(STDERR_FILENO, color);
 }
 
-void OutputFlags::add_to(CLI::App& app) {
+void OutputFlags::add_to(CLI::App& app, const std::string& stats_when) {
   const auto take_format = [this](const CLI::results_t& results) {
     const std::string& name = results.back();
     format = name == "json" ? OutputFormat::json : name == "ndjson" ? OutputFormat::ndjson : OutputFormat::text;
@@ -47,7 +47,7 @@ void OutputFlags::add_to(CLI::App& app) {
       ->group(kMore);
   add_text(app, "--source", source, "LABEL", "who answers, in json and ndjson (default: carat_local)")->group(kMore);
   add_switch(app, "--newline", newline, "end the answer with a line feed (default: on)")->group(kMore);
-  add_switch(app, "--stats", stats, "say how fast it was (default: on a terminal)")->group(kMore);
+  add_switch(app, "--stats", stats, "say how fast it was (default: " + stats_when + ")")->group(kMore);
   add_text(app, "--progress", progress, "WHEN", "show how far it is: on, off or auto (on a terminal)")
       ->check(one_of({"on", "off", "auto"}))
       ->group(kMore);

@@ -33,7 +33,8 @@ struct OutputFlags {
   std::string progress = "auto";  // on, off
   ThoughtFlags thoughts;
 
-  void add_to(CLI::App&);
+  // `stats_when`: the default of --stats, in words.
+  void add_to(CLI::App&, const std::string& stats_when);
 
   bool shows_progress() const;
 

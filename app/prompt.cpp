@@ -112,10 +112,14 @@ ChatFrame FrameFlags::choose(const OpenModel& model, std::vector<Warning>& warni
 }
 
 void PromptFlags::add_to(CLI::App& app) {
-  add_texts(app, "-p,--prompt", prompts, "TEXT", "the prompt; given again, another line of it");
-  add_text(app, "-f,--file,--prompt-file", file, "FILE", "the prompt, from a file; '-' is standard input");
+  add_given_to(app);
   add_switch(app, "--stdin", uses_stdin, "read standard input before the prompt (default: if it is a pipe or a file)")
       ->group(kMore);
+}
+
+void PromptFlags::add_given_to(CLI::App& app, const std::string& what) {
+  add_texts(app, "-p,--prompt", prompts, "TEXT", what + "; given again, another line of it");
+  add_text(app, "-f,--file,--prompt-file", file, "FILE", what + ", from a file; '-' is standard input");
   add_switch(app, "--escape", escape, "in -p and words, read \\n, \\t, \\\\ and \\xHH as what they mean")->group(kMore);
 }
 
@@ -125,6 +129,22 @@ bool PromptFlags::reads_stdin(const std::vector<std::string>& words) const {
   return !is_placed && uses_stdin.value_or(stdin_is_redirected());
 }
 
+void PromptFlags::add_given(std::vector<std::string>& parts) const {
+  if (!file.empty()) parts.push_back(checked_file(file));
+  if (prompts.empty()) return;
+  std::string text = CLI::detail::join(prompts, "\n");
+  if (escape) text = unescaped(text);
+  check_text(text, "--prompt");
+  parts.push_back(std::move(text));
+}
+
+std::optional<std::string> PromptFlags::given() const {
+  std::vector<std::string> parts;
+  add_given(parts);
+  if (parts.empty()) return std::nullopt;
+  return CLI::detail::join(parts, "\n\n");
+}
+
 std::optional<std::string> PromptFlags::text(const std::vector<std::string>& words) const {
   const bool has_prompt = !prompts.empty() || !file.empty() || !words.empty();
   std::vector<std::string> parts;
@@ -132,13 +152,7 @@ std::optional<std::string> PromptFlags::text(const std::vector<std::string>& wor
     std::string text = checked_stdin(has_prompt);
     if (!text.empty()) parts.push_back(std::move(text));
   }
-  if (!file.empty()) parts.push_back(checked_file(file));
-  if (!prompts.empty()) {
-    std::string text = CLI::detail::join(prompts, "\n");
-    if (escape) text = unescaped(text);
-    check_text(text, "--prompt");
-    parts.push_back(std::move(text));
-  }
+  add_given(parts);
   add_words(words, escape, parts);
   if (parts.empty()) return std::nullopt;
   return CLI::detail::join(parts, "\n\n");

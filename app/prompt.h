@@ -36,6 +36,11 @@ struct PromptFlags {
   bool escape = false;             // "\n" in an argument is a line feed
 
   void add_to(CLI::App&);
+  // Those of a text that is given before anything is read. `what` it is goes into the help.
+  void add_given_to(CLI::App&, const std::string& what = "the prompt");
+
+  // The file and -p. None: there is neither.
+  std::optional<std::string> given() const;
 
   // The parts there are, an empty line between them: standard input, the file, -p (each a line), `words` (spaces
   // between, and "-" is where standard input goes). The last line end of a file is dropped. None: there is no prompt at
@@ -43,6 +48,7 @@ struct PromptFlags {
   std::optional<std::string> text(const std::vector<std::string>& words) const;
 
  private:
+  void add_given(std::vector<std::string>& parts) const;
   bool reads_stdin(const std::vector<std::string>& words) const;
 };
 

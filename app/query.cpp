@@ -90,7 +90,7 @@ PreparedQuery Asker::prepare(Query query) const {
   reply.begins_text = frame_.name() != "raw" || query.messages.back().content.empty();
   reply.thoughts = options_.render.thoughts(frame_);
   reply.logprobs = query.flags.logprobs;
-  reply.progress_step = options_.output.shows_progress() ? options_.context.batch : 0;
+  reply.progress_step = options_.output.shows_progress() ? options_.context.step() : 0;
   if (options_.overflow.policy == Overflow::shift) reply.shift_keeping = options_.overflow.keep;
   if (const auto budget = options_.render.budget()) {
     prepared.thought_budget =
@@ -107,7 +107,7 @@ Start Asker::start(const PreparedQuery& query) const {
   return {facts_,
           context_,
           threads_,
-          options_.context.batch,
+          options_.context.step(),
           "cpu",
           std::string(model_.model.backend->name()),
           std::string(frame_.name()),

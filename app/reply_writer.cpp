@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 namespace carat {
@@ -55,6 +56,7 @@ bool ReplyWriter::push(TokenId id, std::span<const float> logits) {
   std::string text = decoder_.push(id);
   next_.lossy |= decoder_.take_lossy();
   show(splitter_.push(text));
+  if (!stop_text_.found()) sink_.hold(held_back());
   return !stop_text_.found();
 }
 
@@ -72,15 +74,31 @@ void ReplyWriter::emit(Channel channel, std::string text) {
   sink_.on(std::exchange(next_, {}));
 }
 
-Result ReplyWriter::finish(StopReason reason, TokenId end_token) {
-  if (!stop_text_.found()) {
-    const std::string tail = decoder_.flush();
-    next_.lossy |= !tail.empty();
-    show(splitter_.push(tail));
-    show(splitter_.flush());
+// What a copy of all that holds text back would let go of at the end: thoughts, or a part of the answer.
+Delta ReplyWriter::held_back() const {
+  Delta held = next_;
+  StreamDecoder decoder = decoder_;
+  ThoughtSplitter splitter = splitter_;
+  StopText stop_text = stop_text_;
+  const std::string tail = decoder.flush();
+  held.lossy |= !tail.empty();
+  std::vector<ThoughtSplitter::Part> parts = splitter.push(tail);
+  std::ranges::move(splitter.flush(), std::back_inserter(parts));
+  for (const auto& [channel, text] : parts) {
+    held.channel = channel;
+    held.text += channel == Channel::answer ? stop_text.push(text) : text;
   }
-  if (!stop_text_.found()) emit(Channel::answer, stop_text_.flush());
-  if (!next_.ids.empty()) sink_.on(std::exchange(next_, {}));  // tokens without a text to show
+  held.text += stop_text.flush();
+  return held;
+}
+
+Result ReplyWriter::finish(StopReason reason, TokenId end_token) {
+  if (!stop_text_.found()) next_ = held_back();
+  if (!next_.text.empty()) {
+    emit(next_.channel, std::exchange(next_.text, {}));
+  } else if (!next_.ids.empty()) {
+    sink_.on(std::exchange(next_, {}));  // tokens without a text to show
+  }
 
   Result result;
   result.text = std::move(answer_);

@@ -52,6 +52,7 @@ class ReplyWriter {
 
  private:
   void show(std::vector<ThoughtSplitter::Part> parts);
+  Delta held_back() const;
   void emit(Channel channel, std::string text);
 
   const Tokenizer& tokenizer_;

@@ -1,6 +1,7 @@
 #include "app/request.h"
 
 #include <cstdio>
+#include <utility>
 
 #include "app/exit_code.h"
 #include "app/log.h"
@@ -20,11 +21,17 @@ void Request::on(const Event& event) {
   send(event);
 }
 
+void Request::hold(const Delta& delta) {
+  const std::lock_guard lock(mutex_);
+  held_ = delta;
+}
+
 // With the mutex held.
 void Request::send(const Event& event) {
   if (ended_) return;
   ended_ = is_terminal(event);  // also if the sink fails: nobody is there to be told then
   if (const auto* const delta = std::get_if<Delta>(&event)) {
+    held_ = {};
     if (phase_ != Phase::decode) {
       phase_ = Phase::decode;
       decode_began_ms_ = start_.ms();
@@ -94,6 +101,7 @@ int Request::finish(Result result, const Ending& ending) {
 void Request::abandon(const Ending& ending) {
   if (!mutex_.try_lock_for(kPatience)) return;  // and never unlocked: nothing may follow
   if (ended_) return;
+  if (!held_.ids.empty() || !held_.text.empty()) send(std::exchange(held_, {}));
   if (so_far_.usage.completion_tokens == 0) {
     const ErrorEvent error = ended_early(ending);
     send(error);

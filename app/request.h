@@ -17,6 +17,7 @@ class Request : public Sink {
   Request(Sink& sink, Stopwatch start) : sink_(sink), start_(start) {}
 
   void on(const Event& event) override;
+  void hold(const Delta& delta) override;
 
   void enter(Phase phase);
   Phase phase() const;
@@ -28,7 +29,8 @@ class Request : public Sink {
   // answer that was ended before it began is an error event.
   int finish(Result result, const Ending& ending);
 
-  // From another thread, just before the process ends. If the work holds the sink for too long, nothing is told.
+  // From another thread, just before the process ends: with what was held back. If the work holds the sink for too
+  // long, nothing is told.
   void abandon(const Ending& ending);
 
   // A line on how far it is.
@@ -45,6 +47,7 @@ class Request : public Sink {
   bool ended_ = false;
   Phase phase_ = Phase::usage;
   Result so_far_;
+  Delta held_;  // behind what so_far_ has
   double prefill_began_ms_ = 0, decode_began_ms_ = 0;
 };
 

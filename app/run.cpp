@@ -110,14 +110,14 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   request.enter(Phase::load);
   const Stopwatch loading;
   const BackendOptions backend = o.backend.options();
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), backend);
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer, o.load.loading()), backend);
   const double load_ms = loading.ms();
   request.enter(Phase::tokenize);
   const Asker asker(o, model, backend.threads, load_ms);
   PreparedQuery prepared = asker.prepare(query);
   const std::size_t most = prepared.prompt.size() + prepared.reply.max_tokens;
   const std::size_t context = transcript ? asker.context() : std::min(asker.context(), most);
-  const SessionOptions room{context, o.context.batch, o.context.cache};
+  const SessionOptions room{context, o.context.step(), o.context.cache};
   check_memory(model.files.file, model.model.config, room);
   Session session(model.model, room);
   std::optional<SessionKeeper> keeper;

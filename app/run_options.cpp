@@ -13,25 +13,52 @@ constexpr std::int64_t kMaxLogprobs = 100;
 
 }  // namespace
 
+void add_messages(CLI::App& app, std::string& file) {
+  add_text(app, "--messages", file, "FILE", "a conversation to go on with: [{\"role\": …, \"content\": …}, …]")
+      ->group(kMore);
+}
+
+void add_raw(CLI::App& app, bool& raw) {
+  add_switch(app, "--raw", raw, "go on with the prompt as it is, without turns")->group(kMore);
+}
+
+void add_echo(CLI::App& app, bool& echo) {
+  add_switch(app, "--echo", echo, "show the prompt, too, as the model reads it")->group(kMore);
+}
+
+void add_logprobs(CLI::App& app, std::optional<std::size_t>& count) {
+  add_integer(app, "--logprobs", count, 0, kMaxLogprobs,
+              "in ndjson, the logarithm of each token's probability, and the N likeliest")
+      ->group(kMore);
+}
+
+void check_raw(bool raw, const FrameFlags& frame, const RenderFlags& render, const std::string& messages) {
+  if (raw && (!frame.empty() || !render.empty() || !messages.empty())) {
+    throw BadUsage("--raw knows no turns: no --template, no --system, no --messages and no --think go with it");
+  }
+}
+
+void check_shown(const OutputFlags& output, bool echo, std::optional<std::size_t> logprobs) {
+  if (echo && output.format != OutputFormat::text) throw BadUsage("--echo goes with -o text alone");
+  if (logprobs && output.format != OutputFormat::ndjson) throw BadUsage("--logprobs needs -o ndjson");
+}
+
 void QueryFlags::add_to(CLI::App& app) {
   add_integer(app, "-n,--predict,--max-tokens,--n-predict,--max-generated-tokens", tokens, -1,
               std::numeric_limits<std::int32_t>::max(), "tokens to write at most; -1: no limit (default: 2048)");
   sampling.add_to(app);
   add_stop_texts(app, stops);
-  add_integer(app, "--logprobs", logprobs, 0, kMaxLogprobs,
-              "in ndjson, the logarithm of each token's probability, and the N likeliest")
-      ->group(kMore);
+  add_logprobs(app, logprobs);
   constraint.add_to(app);
 }
 
 void RunOptions::add_to(CLI::App& app) {
   model.add_to(app);
   prompt.add_to(app);
-  add_text(app, "--messages", messages, "FILE", "a conversation to go on with: [{\"role\": …, \"content\": …}, …]")
-      ->group(kMore);
+  add_messages(app, messages);
   frame.add_to(app);
   render.add_to(app);
-  add_switch(app, "--raw", raw, "go on with the prompt as it is, without turns")->group(kMore);
+  add_raw(app, raw);
   context.add_to(app);
   lookup.add_to(app);
   overflow.add_to(
@@ -39,9 +66,10 @@ void RunOptions::add_to(CLI::App& app) {
       "in a full context: stop (default), shift (forget the older half, go on), error (refuse a prompt that leaves "
       "no room for -n tokens), drop-turns (of --messages, until the prompt fits)");
   query.add_to(app);
+  load.add_to(app);
   backend.add_to(app);
-  output.add_to(app);
-  add_switch(app, "--echo", echo, "show the prompt, too, as the model reads it")->group(kMore);
+  output.add_to(app, "on a terminal");
+  add_echo(app, echo);
   add_text(app, "--input-format", input_format, "FORMAT",
            "text, or jsonl: requests on standard input, one a line, answered until it ends")
       ->check(one_of({"text", "jsonl"}))
@@ -56,11 +84,8 @@ void RunOptions::add_to(CLI::App& app) {
 
 void RunOptions::check() const {
   (void)query.constraint.automaton();  // what is wrong with it is said before the model is opened
-  if (raw && (!frame.empty() || !render.empty() || !messages.empty())) {
-    throw BadUsage("--raw knows no turns: no --template, no --system, no --messages and no --think go with it");
-  }
-  if (echo && output.format != OutputFormat::text) throw BadUsage("--echo goes with -o text alone");
-  if (query.logprobs && output.format != OutputFormat::ndjson) throw BadUsage("--logprobs needs -o ndjson");
+  check_raw(raw, frame, render, messages);
+  check_shown(output, echo, query.logprobs);
   overflow.check(lookup);
   const bool has_session = !session.file.empty();
   if (has_session && (raw || !messages.empty())) {

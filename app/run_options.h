@@ -25,6 +25,16 @@ struct QueryFlags {
   void add_to(CLI::App&);
 };
 
+// Flags that carat chat has as well.
+void add_messages(CLI::App&, std::string& file);
+void add_raw(CLI::App&, bool& raw);
+void add_echo(CLI::App&, bool& echo);
+void add_logprobs(CLI::App&, std::optional<std::size_t>& count);
+
+// What does not go with them. Both throw BadUsage.
+void check_raw(bool raw, const FrameFlags& frame, const RenderFlags& render, const std::string& messages);
+void check_shown(const OutputFlags& output, bool echo, std::optional<std::size_t> logprobs);
+
 struct RunOptions {
   ModelFlags model;
   PromptFlags prompt;
@@ -36,6 +46,7 @@ struct RunOptions {
   LookupFlags lookup;
   OverflowFlags overflow{Overflow::stop};
   QueryFlags query;
+  LoadFlags load;
   BackendFlags backend;
   OutputFlags output;
   std::string input_format = "text";  // jsonl

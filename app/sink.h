@@ -8,6 +8,10 @@ class Sink {
  public:
   virtual ~Sink() = default;
   virtual void on(const Event& event) = 0;
+
+  // What would be the next delta if nothing more came, after each token: tokens whose text is not certain yet. Only who
+  // may end a request over its head needs to know.
+  virtual void hold(const Delta&) {}
 };
 
 }  // namespace carat

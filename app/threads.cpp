@@ -1,12 +1,12 @@
 #include "app/threads.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
+
+#include "app/cpus.h"
 
 namespace carat {
 namespace {
@@ -14,18 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kGroups = "/sys/fs/cgroup";
-
-std::size_t allowed_by_affinity() {
-  // As many CPUs as a kernel can be built for; the set that fits one page falls short of that.
-  constexpr int kMaxCpus = 8192;
-  cpu_set_t* const set = CPU_ALLOC(kMaxCpus);
-  if (set == nullptr) return 1;
-  const std::size_t bytes = CPU_ALLOC_SIZE(kMaxCpus);
-  CPU_ZERO_S(bytes, set);
-  const int count = ::sched_getaffinity(0, bytes, set) == 0 ? CPU_COUNT_S(bytes, set) : 1;
-  CPU_FREE(set);
-  return static_cast<std::size_t>(std::max(count, 1));
-}
 
 std::optional<double> read_number(const fs::path& path) {
   double value = 0;
@@ -66,7 +54,7 @@ std::optional<double> quota_of_line(const std::string& line) {
 }  // namespace
 
 std::size_t usable_cpus() {
-  const std::size_t cpus = allowed_by_affinity();
+  const std::size_t cpus = allowed_cpus().size();
   const auto quota = cpu_quota();
   return quota && *quota < static_cast<double>(cpus) ? static_cast<std::size_t>(std::max(*quota, 1.0)) : cpus;
 }

@@ -34,7 +34,7 @@ class Worker {
   Worker(const RunOptions& options, const Asker& asker, Interrupt& interrupt)
       : o_(options),
         asker_(asker),
-        batch_(asker.model().model, {options.parallel, asker.context(), options.context.batch, options.context.cache}),
+        batch_(asker.model().model, {options.parallel, asker.context(), options.context.step(), options.context.cache}),
         last_words_(
             interrupt, [this](const Ending& ending) { abandon(ending); }, [this] { say(status()); }),
         interrupt_(interrupt),
@@ -281,10 +281,10 @@ int run_worker(const RunOptions& o, Call& call) {
   if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "': the prompts come on standard input");
   const Stopwatch loading;
   const BackendOptions backend = o.backend.options();
-  const OpenModel model = open_model(open_files(path, o.model.tokenizer), backend);
+  const OpenModel model = open_model(open_files(path, o.model.tokenizer, o.load.loading()), backend);
   const Asker asker(o, model, backend.threads, loading.ms());
   for (const Warning& warning : asker.warnings()) log_note(warning.message);
-  check_memory(model.files.file, model.model.config, {asker.context(), o.context.batch, o.context.cache}, o.parallel);
+  check_memory(model.files.file, model.model.config, {asker.context(), o.context.step(), o.context.cache}, o.parallel);
   return Worker(o, asker, call.interrupt).work();
 }
 

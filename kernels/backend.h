@@ -113,11 +113,14 @@ class Backend {
 };
 
 struct BackendOptions {
-  std::size_t threads = 1;  // CPU threads, the caller's included
-  std::string isa;          // a name of usable_isas(); empty = the best
+  std::size_t threads = 1;        // CPU threads, the caller's included
+  std::string isa;                // a name of usable_isas(); empty = the best
+  std::size_t batch_threads = 0;  // the same for steps of more than kFewRows tokens; 0 = as many
+  std::vector<int> cpus = {};     // thread i runs on cpus[i % size] alone; empty = wherever the system puts it
 };
 
-// The CPU backend. Throws std::invalid_argument when this machine has no such instruction set.
+// The CPU backend. Throws std::invalid_argument when this machine has no such instruction set, and std::system_error
+// when it refuses the threads.
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions&);
 
 // Instruction sets that this machine can use, best first; "reference" (slow, in double) is always last.

@@ -127,8 +127,8 @@ FilePart read_part(MappedFile mapping, std::span<const std::byte> bytes, const s
   return part;
 }
 
-FilePart map_part(const std::filesystem::path& path) {
-  MappedFile mapping = MappedFile::open(path);
+FilePart map_part(const std::filesystem::path& path, const Loading& loading) {
+  MappedFile mapping = MappedFile::open(path, loading);
   const std::span<const std::byte> bytes = mapping.bytes();
   return read_part(std::move(mapping), bytes, path.string());
 }
@@ -160,10 +160,10 @@ std::string split_prefix(const FilePart& given) {
   return given.path.substr(0, given.path.size() - suffix.size());
 }
 
-FilePart map_split(const std::string& prefix, std::size_t number, std::size_t count) {
+FilePart map_split(const std::string& prefix, std::size_t number, std::size_t count, const Loading& loading) {
   const std::filesystem::path path = prefix + split_suffix(number, count);
   if (!std::filesystem::exists(path)) throw BadFile(path.string() + ": is missing, " + part_of(number, count));
-  FilePart part = map_part(path);
+  FilePart part = map_part(path, loading);
   const std::size_t found_count = part.metadata.count("split.count", 1, kMaxParts);
   const std::size_t found = part.metadata.count("split.no", 0, found_count - 1);
   if (found != number || found_count != count)
@@ -171,13 +171,16 @@ FilePart map_split(const std::string& prefix, std::size_t number, std::size_t co
   return part;
 }
 
-ModelFile read_split(const FilePart& given) {
+// `given` is any of the parts, and is opened again in its turn.
+ModelFile read_split(FilePart given) {
   const std::string prefix = split_prefix(given);
   const std::size_t count = split_count(given.metadata);
+  const Loading loading = given.mapping.loading();
+  given.mapping = MappedFile();
   std::vector<FilePart> parts;
   std::size_t tensors = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    parts.push_back(map_split(prefix, i, count));
+    parts.push_back(map_split(prefix, i, count, loading));
     tensors += parts.back().tensors.size();
   }
   const Metadata& metadata = parts.front().metadata;
@@ -204,7 +207,7 @@ bool is_gguf(std::span<const std::byte> bytes) {
 ModelFile read_gguf(MappedFile file, const std::filesystem::path& path) {
   const std::span<const std::byte> bytes = file.bytes();
   FilePart part = read_part(std::move(file), bytes, path.string());
-  return split_count(part.metadata) > 1 ? read_split(part) : whole(std::move(part));
+  return split_count(part.metadata) > 1 ? read_split(std::move(part)) : whole(std::move(part));
 }
 
 ModelFile parse_gguf(std::span<const std::byte> bytes, const std::string& name) {

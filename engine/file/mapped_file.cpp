@@ -36,11 +36,12 @@ std::string last_error() { return std::generic_category().message(errno); }
 }  // namespace
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : bytes_(std::exchange(other.bytes_, {})), file_(std::exchange(other.file_, -1)) {}
+    : bytes_(std::exchange(other.bytes_, {})), file_(std::exchange(other.file_, -1)), loading_(other.loading_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(bytes_, other.bytes_);
   std::swap(file_, other.file_);
+  std::swap(loading_, other.loading_);
   return *this;
 }
 
@@ -60,7 +61,7 @@ void MappedFile::read(std::uint64_t offset, std::span<std::byte> out) const {
   }
 }
 
-MappedFile MappedFile::open(const std::filesystem::path& path) {
+MappedFile MappedFile::open(const std::filesystem::path& path, const Loading& loading) {
   // Without O_NONBLOCK, opening a pipe waits for its other end.
   Descriptor file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (file.number < 0) refuse(path, "cannot be opened: " + last_error());
@@ -71,14 +72,32 @@ MappedFile MappedFile::open(const std::filesystem::path& path) {
   if (status.st_size == 0) refuse(path, "is empty");
 
   const auto size = static_cast<std::size_t>(status.st_size);
-  void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number, 0);
+  void* start = loading.copies
+                    ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                    : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number, 0);
   if (start == MAP_FAILED && errno == ENOMEM)
     throw NoResource(path.string() + ": no room to map " + std::to_string(size) + " bytes: " + last_error());
   if (start == MAP_FAILED) refuse(path, "cannot be mapped: " + last_error());
   MappedFile mapped;
   mapped.bytes_ = {static_cast<const std::byte*>(start), size};
   mapped.file_ = std::exchange(file.number, -1);
+  mapped.loading_ = loading;
+  if (loading.copies) mapped.fill(path);
+  if (loading.locks && ::mlock(start, size) != 0)
+    throw NoResource(path.string() + ": " + std::to_string(size) +
+                     " bytes cannot be locked in memory: " + last_error());
   return mapped;
+}
+
+void MappedFile::fill(const std::filesystem::path& path) {
+  auto* const start = const_cast<std::byte*>(bytes_.data());
+  (void)::madvise(start, bytes_.size(), MADV_HUGEPAGE);  // fewer, larger pages are found sooner; where there are any
+  try {
+    read(0, {start, bytes_.size()});
+  } catch (const BadFile& e) {
+    refuse(path, e.what());
+  }
+  (void)::mprotect(start, bytes_.size(), PROT_READ);
 }
 
 }  // namespace carat

@@ -149,8 +149,8 @@ void ModelFile::copy(std::span<const std::byte> bytes, std::byte* to) const {
   std::ranges::copy(bytes, to);
 }
 
-ModelFile open_model_file(const std::filesystem::path& path) {
-  MappedFile file = MappedFile::open(path);
+ModelFile open_model_file(const std::filesystem::path& path, const Loading& loading) {
+  MappedFile file = MappedFile::open(path, loading);
   for (const Format& format : kFormats)
     if (format.recognises(file.bytes())) return format.read(std::move(file), path);
   refuse_format(file.bytes(), path);

@@ -56,6 +56,7 @@ class ModelFile {
   std::uint32_t version() const { return parts_.front().version; }
   std::size_t part_count() const { return parts_.size(); }
   std::uint64_t byte_count() const;  // of all parts
+  bool lies_in_memory() const { return parts_.front().mapping.loading().copies; }
 
   const Metadata& metadata() const { return parts_.front().metadata; }
 
@@ -76,7 +77,8 @@ class ModelFile {
   std::map<std::string_view, std::size_t> index_;  // of names, into tensors_
 };
 
-// Maps the file, knows its format by its first bytes, reads and verifies it. The tensor data is not touched.
-ModelFile open_model_file(const std::filesystem::path& path);
+// Maps the file, knows its format by its first bytes, reads and verifies it. The tensor data is not touched, unless
+// `loading` has all of it read or locked.
+ModelFile open_model_file(const std::filesystem::path& path, const Loading& loading = {});
 
 }  // namespace carat

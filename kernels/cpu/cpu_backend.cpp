@@ -83,6 +83,7 @@ void CpuBackend::read(std::span<float> out, const Tensor& from) {
 }
 
 void CpuBackend::embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) {
+  pool_.choose(ids.size() > kFewRows);  // every step begins here
   const std::size_t stride = row_bytes(table.dtype, table.cols);
   pool_.for_each(ids.size(), [&](std::size_t i, std::size_t) {
     const std::byte* from = bytes(table) + static_cast<std::size_t>(ids[i]) * stride;

@@ -44,7 +44,8 @@ class AlignedFloats {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const Table& table, std::size_t threads) : table_(table), pool_(threads) {}
+  CpuBackend(const Table& table, const BackendOptions& o)
+      : table_(table), pool_(o.threads, o.batch_threads > 0 ? o.batch_threads : o.threads, o.cpus) {}
 
   std::string_view name() const override { return table_.name; }
   Tensor adopt_weight(const Tensor& host) override { return host; }
@@ -115,7 +116,7 @@ class CpuBackend final : public Backend {
   void grow_for_attention(std::size_t heads, std::size_t head_dim);
 
   const Table& table_;
-  ThreadPool pool_;
+  ThreadPools pool_;
   Arena arena_;
   Scratch scratch_;
 };

@@ -1,8 +1,14 @@
 #include "kernels/cpu/thread_pool.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <new>
+#include <string>
+#include <system_error>
 
 namespace carat::cpu {
 
@@ -35,12 +41,29 @@ Range unpacked(std::uint64_t range) {
   return {static_cast<std::uint32_t>(range >> 32), static_cast<std::uint32_t>(range)};
 }
 
+void pin(pthread_t thread, int cpu) {
+  const auto number = static_cast<std::size_t>(cpu);
+  const std::size_t bytes = CPU_ALLOC_SIZE(number + 1);
+  const auto release = [](cpu_set_t* allocated) { CPU_FREE(allocated); };
+  const std::unique_ptr<cpu_set_t, decltype(release)> set(CPU_ALLOC(number + 1), release);
+  if (set == nullptr) throw std::bad_alloc();
+  CPU_ZERO_S(bytes, set.get());
+  CPU_SET_S(number, bytes, set.get());
+  const int error = ::pthread_setaffinity_np(thread, bytes, set.get());
+  if (error != 0) throw std::system_error(error, std::generic_category(), "CPU " + std::to_string(cpu));
+}
+
 }  // namespace
 
-ThreadPool::ThreadPool(std::size_t threads) : shares_(std::make_unique<Share[]>(std::max<std::size_t>(threads, 1))) {
+ThreadPool::ThreadPool(std::size_t threads, std::span<const int> cpus)
+    : shares_(std::make_unique<Share[]>(std::max<std::size_t>(threads, 1))) {
   workers_.reserve(threads);
   try {
-    for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    for (std::size_t i = 1; i < threads; ++i) {
+      workers_.emplace_back([this, i] { work(i); });
+      if (!cpus.empty()) pin(workers_.back().native_handle(), cpus[i % cpus.size()]);
+    }
+    if (!cpus.empty()) pin(::pthread_self(), cpus[0]);
   } catch (...) {  // no more threads to be had: the first ones must not outlive the pool
     stop();
     throw;

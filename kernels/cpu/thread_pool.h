@@ -4,8 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace carat::cpu {
@@ -16,8 +19,9 @@ namespace carat::cpu {
 // takes half of what another has left. One loop at a time, from one thread.
 class ThreadPool {
  public:
-  // Throws std::system_error when the system refuses the threads.
-  explicit ThreadPool(std::size_t threads);
+  // With `cpus`, thread i runs on cpus[i % size] alone, the caller's, which is 0, included. Throws std::system_error
+  // when the system refuses the threads, or a CPU.
+  explicit ThreadPool(std::size_t threads, std::span<const int> cpus = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -62,6 +66,31 @@ class ThreadPool {
   alignas(64) std::atomic<std::size_t> sleeping_{0};  // workers that wait for a wake-up
   std::atomic<bool> stopping_{false};
   std::vector<std::thread> workers_;
+};
+
+// The crew for steps of few tokens, which memory holds up, and the one for those of many, which arithmetic does. They
+// may be the same; the one that is not at work sleeps.
+class ThreadPools {
+ public:
+  // Throws as ThreadPool does.
+  ThreadPools(std::size_t few, std::size_t many, std::span<const int> cpus) : few_(few, cpus), current_(&few_) {
+    if (many != few) many_.emplace(many, cpus);
+  }
+
+  // Before a step.
+  void choose(bool many) { current_ = many && many_ ? &*many_ : &few_; }
+
+  std::size_t threads() const { return current_->threads(); }
+
+  template <class F>
+  void for_each(std::size_t tasks, F&& f) {
+    current_->for_each(tasks, std::forward<F>(f));
+  }
+
+ private:
+  ThreadPool few_;
+  std::optional<ThreadPool> many_;
+  ThreadPool* current_;
 };
 
 }  // namespace carat::cpu

@@ -148,6 +148,25 @@ class Screen(chat_cli.ChatCase):
         chat.send("!")
         chat.until(lambda: chat.text().endswith(">>> one two three fo\nur five six!"), "two rows")
 
+    def test_a_new_width_in_the_middle_of_an_answer(self):
+        chat = self.talk("-n", 800, "--ignore-eos", status=True)
+        chat.send(STORY + "\r")
+        chat.expect_written("little")
+        for rows, columns in ((20, 40), (30, 100), (24, 60)):
+            chat.resize(rows, columns)
+            chat.pump()
+        chat.expect("[stopped after 800 tokens]")
+        chat.wait_for_prompt()
+        self.assertNotIn("tok/s", chat.text())
+        chat.send("漢字 and on")
+        chat.expect(">>> 漢字 and on")
+
+    def test_what_is_asked_first_is_shown_and_answered(self):
+        chat = self.talk("-n", 5, "-p", STORY)
+        self.assertIn("[asked: Once upon a time]", chat.text())
+        self.assertIn("[stopped after 5 tokens]", chat.text())
+        self.assertIn("1 turn", chat.ask("/session"))
+
     def test_the_status_line_is_there_and_leaves_no_trace(self):
         quiet, shown = (self.talk("-n", 400, "--ignore-eos", status=status, size=(60, 70)) for status in (False, True))
         quiet.ask(STORY)

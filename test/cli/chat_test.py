@@ -1,11 +1,15 @@
 """carat chat: the conversation, its commands, and where it is kept."""
 import json
 import os
+import re
+import signal
 import stat
+import subprocess
 import tempfile
 
 import carat_cli as cli
 import chat_cli
+import events
 
 STORY = "Once upon a time"
 
@@ -54,6 +58,106 @@ class NoTerminal(cli.ModelCase):
         result = self.chat(b'"Once"\n"Tim"\n', *flags, code=7)
         self.assertEqual(result.err.count("[the time is up]"), 2, result)
         self.assertEqual(self.chat(b'"Once"\n', *flags, "-n", 2, "--timeout", "1h").err.count("time"), 0)
+
+    def events(self, lines, *flags, code=0):
+        """The requests of a chat, each its events, and the last line."""
+        out = self.chat(lines, "--input-format", "jsonl", "-o", "ndjson", *flags, code=code).out
+        listed = events.parse(out)
+        requests = {}
+        for event in listed[:-1]:
+            requests.setdefault(event["id"], []).append(event)
+        for own in requests.values():
+            events.check_request(own)
+        return requests, listed[-1]
+
+    def test_answers_as_events(self):
+        lines = b'"Once upon a time"\n"Tim"\n'
+        text = self.chat(lines, "--input-format", "jsonl", "-n", 9).out.decode()
+        requests, end = self.events(lines, "-n", 9)
+        self.assertEqual(list(requests), ["r1", "r2"])
+        self.assertEqual("".join(own[-1]["text"] + "\n" for own in requests.values()), text)
+        self.assertEqual(end, {"type": "end", "requests": 2, "failed": 0})
+        first, second = (own[-1]["usage"] for own in requests.values())
+        self.assertGreater(second["cached_tokens"], first["prompt_tokens"] - 2)
+        only = self.chat(lines, "--input-format", "jsonl", "-n", 9, "-o", "json", "--source", "me").out
+        self.assertEqual([json.loads(line).get("text") for line in only.splitlines()],
+                         [own[-1]["text"] for own in requests.values()] + [None])
+        self.assertEqual(json.loads(only.splitlines()[0])["source"], "me")
+
+    def test_events_of_what_fails(self):
+        requests, end = self.events(b'"Once"\n{\n' + json.dumps("long " * 3000).encode() + b'\n"Tim"', "-n", 3, code=7)
+        self.assertEqual([own[-1].get("code", "") for own in requests.values()], ["", "bad_usage", "prompt_too_long", ""])
+        self.assertEqual([own[-1].get("line") for own in requests.values()], [None, 2, 3, None])
+        self.assertEqual(end, {"type": "end", "requests": 4, "failed": 2})
+        late = ("--ignore-eos", "-c", 100000, "--timeout", "700ms")
+        requests, end = self.events(b'"Once"\n"Tim"\n', *late, code=7)
+        self.assertEqual([own[-1]["finish_reason"] for own in requests.values()], ["timeout"] * 2)
+        self.assertEqual(end["failed"], 2)
+
+    def test_a_signal_ends_the_events_as_well(self):
+        for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            process = cli.start("chat", cli.STORIES, "--input-format", "jsonl", "-o", "ndjson", "-c", 100000, "--ignore-eos",
+                                stdin=subprocess.PIPE, env=cli.environment(XDG_STATE_HOME=self.folder.name))
+            process.stdin.write(b'"Once"\n')
+            process.stdin.flush()
+            first = process.stdout.readline() + process.stdout.readline()
+            process.send_signal(number)
+            out, err = process.communicate(timeout=cli.TIMEOUT)
+            self.assertEqual(process.returncode, code, err)
+            listed = events.parse(first + out)
+            events.check_request(listed[:-1])
+            self.assertEqual((listed[-2]["finish_reason"], listed[-2]["exit_code"]), ("interrupted", code))
+
+    def test_probabilities_of_tokens(self):
+        requests, _ = self.events(b'"Once"', "-n", 3, "--logprobs", 2)
+        chances = [chance for event in requests["r1"] if event["type"] == "delta" for chance in event["logprobs"]]
+        self.assertEqual([len(chance["top"]) for chance in chances], [2] * 3)
+        self.assertEqual(cli.carat("chat", cli.STORIES, "--logprobs", 2, "--input-format", "text", stdin=b"").code, 2)
+
+    def test_a_first_question_and_what_was_said_before(self):
+        both = self.chat(b'"Once upon a time"\n"Tim"\n', "--input-format", "jsonl", "-n", 9).out
+        self.assertEqual(self.chat(b'"Tim"\n', "--input-format", "jsonl", "-n", 9, "-p", "Once upon a time").out, both)
+        answer = both.decode().split("\n")[0]
+        path = os.path.join(self.folder.name, "said.json")
+        said = [{"role": "user", "content": "Once upon a time"}, {"role": "assistant", "content": answer}]
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump([*said, {"role": "user", "content": "Tim"}], file)
+        flags = ("--input-format", "text", "-n", 9)
+        open_question = self.chat(b"", *flags, "--messages", path)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(said, file)
+        self.assertEqual(self.chat(b"Tim\n", *flags, "--messages", path).out, open_question.out)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("Tim\n")
+        self.assertEqual(self.chat(b"", *flags, "-p", "Once upon a time", "-f", path).out.count(b"\n"), 1)
+        for wrong in (("-f", "-"), ("--messages", path, "-C"), ("--messages", path)):
+            self.assertEqual(cli.carat("chat", cli.STORIES, *flags, *wrong, stdin=b"").code, 2, wrong)
+
+    def test_without_turns_and_with_what_the_model_reads(self):
+        flags = ("--input-format", "text", "-n", 9)
+        raw = self.chat(b"Once upon a time\n", *flags, "--raw", "--no-newline").out
+        self.assertEqual(raw, cli.carat("run", cli.STORIES, "--raw", "-p", "Once upon a time", "-n", 9, "--temp", 0,
+                                        "--no-newline").out)
+        model = cli.MICRO / "micro-gemma3-f16.gguf"
+        echoed = self.chat(b"Hi\nYou\n", "--input-format", "text", "-n", 0, "--echo", model=model).out.decode()
+        shown = cli.carat("run", model, "-p", "Hi", "-n", 0, "--echo", "--no-newline").out.decode()
+        self.assertTrue(echoed.startswith(shown), echoed)
+        self.assertEqual((echoed.count("Hi"), echoed.count("You")), (1, 1))
+        for wrong in (("--raw", "--system", "x"), ("--echo", "-o", "json")):
+            self.assertEqual(cli.carat("chat", cli.STORIES, *flags, *wrong, stdin=b"").code, 2, wrong)
+
+    def test_answers_are_held_to_a_form(self):
+        flags = ("--input-format", "text", "-n", 400)
+        for form, pattern in ((("--regex", "[a-c]{3}"), r"[a-c]{3}"), (("-j", '{"enum": ["x", 12]}'), r'"x"|12'),
+                              (("--grammar", 'root ::= "no" | "yes"'), r"no|yes")):
+            answers = self.chat(b"Once\nTim\n", *flags, *form).out.decode().splitlines()
+            self.assertEqual(len(answers), 2)
+            self.assertTrue(all(re.fullmatch(pattern, answer) for answer in answers), answers)
+        freed = self.chat(b"Once\n/format off\nTim\n", *flags[:3], 9, "--regex", "[a-c]{3}").out.decode().splitlines()
+        self.assertFalse(re.fullmatch("[a-c]{3}", freed[1]), freed)
+        requests, end = self.events(b'"Once"', "-n", 2, "--regex", "[a-z]{50}", code=7)
+        self.assertEqual((requests["r1"][-1]["exit_code"], requests["r1"][-1]["constraint"]["satisfied"]), (6, False))
+        self.assert_fails(cli.carat("chat", cli.STORIES, *flags, "--regex", "a(", stdin=b""), 6, "--regex")
 
     def test_thoughts_can_be_limited(self):
         with tempfile.NamedTemporaryFile("w") as file:

@@ -13,7 +13,7 @@ SCHEMAS = 200
 
 def random_schema(rng, depth):
     """A schema of what is supported, without one that nothing meets."""
-    kinds = ["string", "length", "pattern", "format", "integer", "bounded", "number", "between", "boolean", "null",
+    kinds = ["string", "length", "pattern", "format", "together", "integer", "bounded", "number", "between", "boolean", "null",
              "enum", "const", "types"]
     if depth > 0:
         kinds += ["object", "array", "tuple", "anyOf", "oneOf"] * 2
@@ -27,6 +27,13 @@ def random_schema(rng, depth):
     if kind == "format":
         formats = ["date", "time", "date-time", "uuid", "ipv4", "ipv6", "email", "uri", "hostname", "duration"]
         return {"type": "string", "format": rng.choice(formats)}
+    if kind == "together":
+        return rng.choice([
+            {"type": "string", "pattern": rng.choice(["[a-z]\\d", "^[A-Z][a-z]*$", "^(\\w+-)*x$"]), "minLength": 2 + few,
+             "maxLength": 5 + rng.randint(0, 20)},
+            {"type": "string", "format": "hostname", "minLength": few, "maxLength": 9},
+            {"type": "string", "format": "uuid", "pattern": "^[0-9]{4}"},
+            {"type": "string", "format": "email", "pattern": "\\.org$", "maxLength": 30}])
     if kind == "bounded":
         return {"type": "integer", "minimum": low, "exclusiveMaximum": low + rng.randint(1, 500)}
     if kind == "between":

@@ -21,13 +21,25 @@ class Mistakes(cli.Case):
             with self.subTest(command):
                 self.assert_fails(cli.carat(command, "--no-such-flag"), 2, "--no-such-flag")
 
-    def test_what_belongs_to_later_versions_is_absent(self):
-        for flag in ("--image", "--draft-model", "--mlock"):
-            self.assert_fails(cli.carat("run", flag, "x"), 2, flag)
+    def test_what_cannot_be_done_is_refused_as_such(self):
+        for command in ("run", "chat"):
+            self.assert_fails(cli.carat(command, "--image", "x.png"), 2, "--image: models that see are not built in")
+            for flag in ("-md", "--draft-model"):
+                self.assert_fails(cli.carat(command, flag, "x.gguf"), 2, flag + ": a second model", "--lookup")
+            self.assert_fails(cli.carat(command, "-p", "x", "-fa", "off"), 2, "-fa off: attention is always")
+        for value in ("on", "auto", "1"):
+            self.assertEqual(cli.carat("run", "-m", "demo", "-p", "x", "-n", 1, "-fa", value).code, 0)
+
+    def test_a_flag_of_the_other_command_that_talks_is_found_there(self):
+        self.assert_fails(cli.carat("run", "-C", "-p", "x"), 2, "'-C'", "'carat chat' has it")
+        self.assert_fails(cli.carat("chat", "--parallel", "2"), 2, "'carat run' has it")
 
     def test_an_unknown_command_is_refused_with_the_nearest_name(self):
         self.assert_fails(cli.carat("tokenise", "x"), 2, "'tokenize'")
         self.assert_fails(cli.carat("help", "rum"), 2, "'run'")
+        self.assert_fails(cli.carat("rnu", "x"), 2, "'run'")  # two letters swapped are one mistake
+        self.assert_fails(cli.carat("hcat"), 2, "'chat'")
+        self.assert_fails(cli.carat("ls"), 2, "is not a file")  # and so are two of two no mistake at all
 
     def test_a_flag_without_its_value(self):
         self.assert_fails(cli.carat("run", "-p"), 2, "-p")
@@ -74,7 +86,7 @@ class Help(cli.Case):
                 self.assertIn(command, result.out.decode())
 
     def test_version(self):
-        for arguments in (["version"], ["-V"], ["--version"]):
+        for arguments in (["version"], ["-V"], ["--version"], ["run", "-V"], ["chat", "--version"]):
             result = cli.carat(*arguments)
             self.assertEqual(result.code, 0)
             self.assertRegex(result.out, rb"^carat \d+\.\d+\.\d+\n$")

@@ -1,5 +1,10 @@
 """carat run: the answer, and how it is chosen and ended."""
+import os
+import tempfile
+
 import carat_cli as cli
+import events
+import sparse_model
 
 
 class Answers(cli.ModelCase):
@@ -54,6 +59,29 @@ class Sampling(cli.ModelCase):
         self.assertEqual(plain, b",\n")
         self.assertNotEqual(self.story("-p", "Once upon a time", "-n", 1, "--logit-bias", comma + "-inf").out, plain)
         self.assertEqual(self.story("-p", "Lily", "-n", 3, "-l", comma + "+1000").out, b",,,\n")
+
+    def test_every_family_ends_at_its_own_end_of_turn(self):
+        """A model that knows nothing, with the words of each, told to write that one."""
+        families = {"gemma": ("<start_of_turn>", ["<start_of_turn>", "<end_of_turn>"], ["<end_of_turn>", "</s>"]),
+                    "llama3": ("<|start_header_id|>", ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+                                                       "<|end_of_text|>"], ["<|eot_id|>", "</s>"]),
+                    "chatml": ("<|im_start|>", ["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
+                               ["<|im_end|>", "<|endoftext|>", "</s>"]),
+                    "llama2": ("[INST]", [], ["</s>"])}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, (mark, controls, ends) in families.items():
+                path = os.path.join(folder, name + ".gguf")
+                sparse_model.write(path, 64, 64, 1, controls, "{{ '" + mark + "' }}")
+                for end in ends:
+                    with self.subTest(family=name, end=end):
+                        token = cli.carat("tokenize", path, "--ids", "--no-bos", "--special", end).out.decode().strip()
+                        flags = ("run", path, "-p", "x", "-n", 5, "--temp", 0, "-l", token + "+1000", "-o", "ndjson")
+                        listed = events.parse_request(cli.carat(*flags).out)
+                        self.assertEqual(listed[0]["template"], name)
+                        self.assertEqual(listed[-1]["stop"], {"kind": "eog", "value": end})
+                        self.assertEqual(listed[-1]["usage"]["completion_tokens"], 0)
+                        goes_on = cli.carat(*flags, "--ignore-eos")
+                        self.assertEqual(events.parse_request(goes_on.out)[-1]["finish_reason"], "length")
 
     def test_penalties_keep_a_token_from_coming_again(self):
         comma = cli.carat("tokenize", cli.STORIES, "--ids", "--no-bos", "Lily,").out.split()[-1].decode()

@@ -89,8 +89,8 @@ class Deadlines(cli.ModelCase):
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"Once upon a time there was a little girl. " * 5000)
             file.flush()
-            arguments = ("run", cli.STORIES, "--raw", "-f", file.name, "-c", 65536, "-b", 65536, "-q", "-t", 1, "-o",
-                         "ndjson")
+            arguments = ("run", cli.STORIES, "--raw", "-f", file.name, "-c", 65536, "-b", 65536, "-ub", 65536, "-q", "-t", 1,
+                         "-o", "ndjson")
             overshoot = []
             for seconds in (1, 1.1, 1.2):
                 result, took = self.timed(*arguments, "--timeout", seconds)

@@ -86,8 +86,8 @@ class Worker(cli.ModelCase):
     def test_every_request_has_an_end_even_if_a_step_takes_too_long(self):
         long = "Once upon a time there was a little girl. " * 5000
         listed = [{"id": "a", "prompt": long}, {"id": "b", "prompt": long}, {"id": "c", "prompt": "Tim"}]
-        requests, end = self.work(lines(*listed), "-c", 65536, "-b", 65536, "--parallel", 2, "-t", 1, "--timeout", 4,
-                                  code=124)
+        requests, end = self.work(lines(*listed), "-c", 65536, "-b", 65536, "-ub", 65536, "--parallel", 2, "-t", 1,
+                                  "--timeout", 4, code=124)
         self.assertIn("a", requests)  # the lines of the others may not have been read
         for own in requests.values():
             self.assertEqual(own[-1]["code"], "timeout")
@@ -134,7 +134,7 @@ class Worker(cli.ModelCase):
         dice = random.Random(4)
         words = cli.GREEDY.read_text().split()
         asked, cancelled, malformed = [], set(), 0
-        for i in range(300):
+        for i in range(500):
             begin = dice.randrange(len(words))
             prompt = " ".join(words[begin:begin + dice.randrange(1, 40)])
             asked.append({"id": f"r{i}", "prompt": prompt, "options": {"n": dice.randrange(0, 40)}})
@@ -145,10 +145,13 @@ class Worker(cli.ModelCase):
                 asked.append(b"{malformed")
                 malformed += 1
         one, end = self.work(lines(*asked), code=7)
-        self.assertEqual((end["requests"], end["failed"]), (300 + malformed, malformed))
+        self.assertEqual((end["requests"], end["failed"]), (500 + malformed, malformed))
         many, end = self.work(lines(*asked), "--parallel", 8, code=7)
-        self.assertEqual((end["requests"], end["failed"]), (300 + malformed, malformed))
-        for i in range(300):
+        self.assertEqual((end["requests"], end["failed"]), (500 + malformed, malformed))
+        for requests in (one, many):  # memory does not grow with their number
+            peaks = [own[-1]["memory"]["peak_rss"] for own in requests.values() if own[-1]["type"] == "result"]
+            self.assertLess(peaks[-1] - peaks[50], 2**24)
+        for i in range(500):
             name = f"r{i}"
             if name in cancelled:  # how far it came is a matter of time
                 continue

@@ -79,6 +79,17 @@ TEST_CASE("open: the bytes stay where they are when a mapping moves", "[gguf]") 
   CHECK(third.bytes().size() == 3);
 }
 
+TEST_CASE("open: a file read at once has the bytes of the mapped one, and keeps them", "[gguf]") {
+  const TempDir folder;
+  const std::string text(10000, 'x');  // more than a page
+  write_text(folder / "x", text);
+  const MappedFile copied = MappedFile::open(folder / "x", {.copies = true, .locks = false});
+  CHECK(copied.loading().copies);
+  std::filesystem::resize_file(folder / "x", 1);  // which ends the process that touches a mapping
+  const auto bytes = copied.bytes();
+  CHECK(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == text);
+}
+
 TEST_CASE("open: a real small file gives its values and tensors", "[gguf][fixtures]") {
   CARAT_NEEDS_FIXTURES();
   const ModelFile file = open_model_file(test::fixtures() / "gguf_misc/test-le-v3.gguf");

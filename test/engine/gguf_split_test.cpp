@@ -43,9 +43,11 @@ TEST_CASE("split: any part opens the whole set", "[gguf][split]") {
   const TempDir folder;
   write_set(folder);
   const auto given = GENERATE(0, 1, 2);
-  const ModelFile file = open_model_file(folder / kNames[given]);
+  const bool copies = GENERATE(false, true);
+  const ModelFile file = open_model_file(folder / kNames[given], {.copies = copies, .locks = false});
   CHECK(file.path() == (folder / kNames[0]).string());
   CHECK(file.part_count() == 3);
+  CHECK(file.lies_in_memory() == copies);
   CHECK(file.metadata().text("general.architecture") == "llama");
   REQUIRE(file.tensors().size() == 4);
   CHECK(file.tensors()[2].name == "c");

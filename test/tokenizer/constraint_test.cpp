@@ -223,6 +223,63 @@ TEST_CASE("schema: strings, values and alternatives", "[constraint]") {
       });
 }
 
+TEST_CASE("schema: limits on one string are met together", "[constraint]") {
+  check(json_schema_constraint,
+        {
+            {R"({"type":"string","pattern":"^[a-z]+$","minLength":2,"maxLength":3})",
+             {R"("ab")", R"("abc")"},
+             {R"("a")", R"("abcd")", R"("a1")"}},
+            {R"({"type":"string","pattern":"b","maxLength":3})",
+             {R"("b")", R"("ébb")", R"(""b")"},
+             {R"("aa")", R"("aaab")", R"("bbbb")"}},
+            {R"({"type":"string","pattern":"b","minLength":3})",
+             {R"("aab")", R"("baaaaaaaaa")"},
+             {R"("ab")", R"("aaaa")"}},
+            {R"({"type":"string","format":"date","pattern":"^2024","maxLength":10})",
+             {R"("2024-02-29")"},
+             {R"("2023-02-28")", R"("2024-02-30")"}},
+            {R"({"type":"string","format":"hostname","maxLength":5})",
+             {R"("a-b.c")", R"("h")"},
+             {R"("a.bcde")", R"("-")", R"("")"}},
+            {R"({"type":"string","pattern":"^(ab){2,3}$","minLength":5,"maxLength":60000})",
+             {R"("ababab")"},
+             {R"("abab")", R"("abababab")"}},
+            {R"({"type":"string","pattern":"^$|x","maxLength":1})", {R"("")", R"("x")"}, {R"("y")", R"("xx")"}},
+        });
+  check_refused(json_schema_constraint,
+                {
+                    {R"({"type":"string","pattern":"^a$","minLength":2})", "no text meets it"},
+                    {R"({"type":"string","pattern":"a","maxLength":5000})", "more than 4096 states"},
+                    {R"x({"type":"string","pattern":"(a|b)*a(a|b){20}$","maxLength":50})x", "more than 4096 states"},
+                    {R"x({"properties":{"a":{"pattern":"(","maxLength":3}}})x", "/properties/a/pattern: "},
+                    {R"({"format":"dates","maxLength":3})", "/format: \"dates\" is not supported"},
+                });
+}
+
+TEST_CASE("schema: a string is written exactly if each limit on it by itself allows it", "[constraint]") {
+  const std::vector<std::string> patterns = {"^a*b?$", "a.b", "^[^b]{1,3}$", "(a|bb)+$", "^[0-9]|b$", "^(a|ab)(b|a)*$"};
+  std::vector<std::string> texts = {""};
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].size() == 5) break;
+    for (const char c : std::string("ab1")) texts.push_back(texts[i] + c);
+  }
+  for (const std::string& pattern : patterns) {
+    for (const auto& [min, max] : {std::pair(0, 2), std::pair(2, 3), std::pair(3, 9)}) {
+      const std::string schema = R"({"type":"string","pattern":")" + pattern + R"(","minLength":)" +
+                                 std::to_string(min) + R"(,"maxLength":)" + std::to_string(max) + "}";
+      INFO(schema);
+      const Automaton both = json_schema_constraint(schema);
+      const Automaton alone = json_schema_constraint(R"({"type":"string","pattern":")" + pattern + R"("})");
+      for (const std::string& text : texts) {
+        const std::string quoted = '"' + text + '"';
+        const bool fits = static_cast<int>(text.size()) >= min && static_cast<int>(text.size()) <= max;
+        INFO(quoted);
+        CHECK(accepts(both, quoted) == (fits && accepts(alone, quoted)));
+      }
+    }
+  }
+}
+
 TEST_CASE("schema: of the values listed, those stay that all other keywords allow", "[constraint]") {
   check(json_schema_constraint,
         {
@@ -260,7 +317,6 @@ TEST_CASE("schema: what is not supported is refused by name and place", "[constr
           {R"({"allOf":[{"$ref":"#"}]})", "references that lead to each other"},
           {R"({"type":"string","format":"regex"})", "/format: \"regex\" is not supported; known are date"},
           {R"x({"type":"string","pattern":"(?=a)"})x", "/pattern: at character 3: look-around"},
-          {R"({"type":"string","pattern":"a","minLength":1})", "together are not supported"},
           {R"({"type":"integer","minimum":5,"maximum":3})", "no text meets it"},
           {R"({"uniqueItems":true})", "'uniqueItems'"},
           {R"({"a":1,"a":2})", "the key 'a' occurs twice"},

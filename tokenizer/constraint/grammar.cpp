@@ -46,6 +46,17 @@ ExpressionId Grammar::use(RuleId rule) {
   return add({.kind = Expression::Kind::rule, .min = rule, .bytes = {}, .points = {}, .children = {}});
 }
 
+ExpressionId Grammar::machine(std::vector<Expression::Way> ways, std::vector<ExpressionId> written) {
+  std::uint32_t last = 0;
+  for (const Expression::Way& way : ways) last = std::max({last, way.from, way.to});
+  return add({.kind = Expression::Kind::machine,
+              .max = last,
+              .bytes = {},
+              .points = {},
+              .children = std::move(written),
+              .ways = std::move(ways)});
+}
+
 RuleId Grammar::declare(std::string name, bool stands_alone) {
   if (rules_.size() == kMaxRules) throw BadConstraint("more than " + std::to_string(kMaxRules) + " rules");
   const ExpressionId body = impossible();

@@ -24,13 +24,18 @@ struct Expression {
     choice,    // one of the children; of none: cannot be met
     repeat,    // the one child, `min` to `max` times
     rule,      // what the rule stands for
+    machine,   // what is written on the way from its first state to its last: by ways[i], children[i]
+  };
+  struct Way {
+    std::uint32_t from, to;
   };
   Kind kind;
   std::uint16_t depth = 1;
-  std::uint32_t min = 0, max = 0;  // repeat; rule: min is its RuleId
+  std::uint32_t min = 0, max = 0;  // repeat; rule: min is its RuleId; machine: max is its last state
   std::string bytes;
   CodePoints points;
   std::vector<ExpressionId> children;
+  std::vector<Way> ways = {};
 };
 
 // Every function that makes something throws BadConstraint where a limit on size or depth is reached.
@@ -53,6 +58,9 @@ class Grammar {
   ExpressionId repeat(ExpressionId child, std::uint32_t min, std::uint32_t max = kNoLimit);
   ExpressionId optional(ExpressionId child) { return choice({nothing(), child}); }
   ExpressionId use(RuleId rule);
+  // From state 0 to the one with the highest number; no other way leads from one state to another without a byte than
+  // those to the last.
+  ExpressionId machine(std::vector<Expression::Way> ways, std::vector<ExpressionId> written);
 
   // A rule that is impossible until it is defined.
   RuleId declare(std::string name, bool stands_alone = false);

@@ -28,7 +28,9 @@ class Nullability {
       const Expression& e = grammar[id];
       for (const ExpressionId child : e.children) parents_[child].push_back(id);
       if (e.kind == Kind::rule) users[e.min].push_back(id);
-      missing_[id] = e.kind == Kind::sequence ? static_cast<std::uint32_t>(e.children.size()) : 1;
+      missing_[id] = e.kind == Kind::sequence  ? static_cast<std::uint32_t>(e.children.size())
+                     : e.kind == Kind::machine ? kNever
+                                               : 1;
     }
     for (std::size_t i = 0; i < users.size(); ++i) {
       auto& parents = parents_[grammar.rules()[i].body];
@@ -39,8 +41,8 @@ class Nullability {
   void spread() {
     for (ExpressionId id = 0; id < grammar_.size(); ++id) {
       const Expression& e = grammar_[id];
-      const bool by_itself =
-          (e.kind == Kind::bytes && e.bytes.empty()) || missing_[id] == 0 || (e.kind == Kind::repeat && e.min == 0);
+      const bool by_itself = (e.kind == Kind::bytes && e.bytes.empty()) || missing_[id] == 0 ||
+                             (e.kind == Kind::repeat && e.min == 0) || (e.kind == Kind::machine && begins_at_end(e));
       if (by_itself) mark(id);
     }
     while (!pending_.empty()) {
@@ -53,6 +55,13 @@ class Nullability {
   }
 
  private:
+  static constexpr std::uint32_t kNever = ~0U;
+
+  static bool begins_at_end(const Expression& machine) {
+    const auto ends = [&](const Expression::Way& way) { return way.from == 0 && way.to == machine.max; };
+    return std::ranges::any_of(machine.ways, ends);
+  }
+
   void mark(ExpressionId id) {
     if (facts_[id].nullable) return;
     facts_[id].nullable = true;
@@ -90,6 +99,10 @@ void measure(const Grammar& grammar, ExpressionId id, std::vector<Fact>& facts) 
     case Kind::repeat:
       bytes = times(facts[e.children[0]].max_bytes, e.max);
       states += times(facts[e.children[0]].states, e.max == kNoLimit ? e.min + 1 : e.max);
+      break;
+    case Kind::machine:
+      bytes = GrammarFacts::kUnbounded;
+      for (const ExpressionId child : e.children) states += facts[child].states;
       break;
     case Kind::rule:
       bytes = facts[grammar.rules()[e.min].body].max_bytes;

@@ -142,20 +142,43 @@ ExpressionId JsonGrammar::escaped(const CodePoints& points) {
   return grammar_.choice(std::move(ways));
 }
 
-ExpressionId JsonGrammar::string_matching(std::string_view pattern, RegexSpan span) {
-  std::vector<std::pair<CodePoints, ExpressionId>> made;  // mostly a few, again and again
-  const auto write = [this, &made](const CodePoints& points) {
-    for (const auto& [known, id] : made) {
-      if (known == points) return id;
-    }
-    const ExpressionId id = escaped(points);
-    if (made.size() < 16) made.emplace_back(points, id);
-    return id;
-  };
-  const ExpressionId contents = add_regex(grammar_, pattern, span, write);
-  const RuleId rule = grammar_.declare("a string with a pattern", true);
+ExpressionId JsonGrammar::escaped(const CodePoints& points, Made& made) {
+  for (const auto& [known, id] : made) {
+    if (known == points) return id;
+  }
+  const ExpressionId id = escaped(points);
+  if (made.size() < 16) made.emplace_back(points, id);
+  return id;
+}
+
+ExpressionId JsonGrammar::string_around(const char* name, ExpressionId contents) {
+  const RuleId rule = grammar_.declare(name, true);
   grammar_.define(rule, grammar_.sequence({bytes("\""), contents, bytes("\"")}));
   return grammar_.use(rule);
+}
+
+ExpressionId JsonGrammar::string_matching(std::string_view pattern, RegexSpan span) {
+  Made made;
+  const auto write = [this, &made](const CodePoints& points) { return escaped(points, made); };
+  return string_around("a string with a pattern", add_regex(grammar_, pattern, span, write));
+}
+
+ExpressionId JsonGrammar::string_of(const PointMachine& machine) {
+  if (machine.states.empty()) return grammar_.impossible();
+  const auto end = static_cast<std::uint32_t>(machine.states.size());
+  Made made;
+  std::vector<Expression::Way> ways;
+  std::vector<ExpressionId> written;
+  for (std::uint32_t from = 0; from < end; ++from) {
+    for (const PointMachine::Edge& edge : machine.states[from].edges) {
+      ways.push_back({from, edge.to});
+      written.push_back(escaped(edge.points, made));
+    }
+    if (!machine.states[from].accepting) continue;
+    ways.push_back({from, end});
+    written.push_back(grammar_.nothing());
+  }
+  return string_around("a string with limits", grammar_.machine(std::move(ways), std::move(written)));
 }
 
 ExpressionId JsonGrammar::string_except(const std::vector<std::string>& names) {
@@ -171,10 +194,7 @@ ExpressionId JsonGrammar::string_except(const std::vector<std::string>& names) {
     if (name.size() > kMaxNameBytes)
       throw BadConstraint("'" + name + "' is too long to allow other properties beside it");
   }
-  const ExpressionId contents = characters_except(sorted, 0, sorted.size(), 0);
-  const RuleId rule = grammar_.declare("another name", true);
-  grammar_.define(rule, grammar_.sequence({bytes("\""), contents, bytes("\"")}));
-  return grammar_.use(rule);
+  return string_around("another name", characters_except(sorted, 0, sorted.size(), 0));
 }
 
 // The rest of a string that has begun with `depth` bytes of the names from `begin` to `end`: it may end unless it is

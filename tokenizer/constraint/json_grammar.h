@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tokenizer/constraint/grammar.h"
+#include "tokenizer/constraint/point_machine.h"
 #include "tokenizer/constraint/regex.h"
 
 namespace carat {
@@ -32,6 +33,8 @@ class JsonGrammar {
 
   // A string whose contents match.
   ExpressionId string_matching(std::string_view pattern, RegexSpan span);
+  // A string whose contents the machine goes through to an end.
+  ExpressionId string_of(const PointMachine& machine);
   // A string without escapes that is none of these.
   ExpressionId string_except(const std::vector<std::string>& names);
   // Quotes and all.
@@ -49,6 +52,10 @@ class JsonGrammar {
                                  std::size_t depth);
   ExpressionId character();
   ExpressionId escaped(const CodePoints& points);
+  // The same, made anew only for sets that are not among `made`: mostly a few, again and again.
+  using Made = std::vector<std::pair<CodePoints, ExpressionId>>;
+  ExpressionId escaped(const CodePoints& points, Made& made);
+  ExpressionId string_around(const char* name, ExpressionId contents);
   template <class Make>
   ExpressionId once(std::optional<RuleId>& rule, const char* name, const Make& make);
 

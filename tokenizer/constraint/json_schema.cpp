@@ -8,10 +8,10 @@
 #include <unordered_map>
 
 #include "tokenizer/constraint/constraint.h"
-#include "tokenizer/constraint/formats.h"
 #include "tokenizer/constraint/json_grammar.h"
 #include "tokenizer/constraint/number_range.h"
 #include "tokenizer/constraint/schema_document.h"
+#include "tokenizer/constraint/schema_strings.h"
 #include "tokenizer/constraint/schema_values.h"
 
 namespace carat {
@@ -238,7 +238,10 @@ class SchemaGrammar {
     if (type == "boolean") return json_.boolean();
     if (type == "object") return add_object(schema, at, depth);
     if (type == "array") return add_array(schema, at, depth);
-    if (type == "string") return add_string(schema, at);
+    if (type == "string") {
+      const auto [min, max] = counts(schema, "minLength", "maxLength", at);
+      return add_strings(json_, schema, min, max, at);
+    }
     return add_number(schema, type == "integer", at);
   }
 
@@ -261,33 +264,6 @@ class SchemaGrammar {
     const std::uint32_t max = count(schema, max_key, at).value_or(kNoLimit);
     if (min > max) refuse_schema(at, std::string("'") + min_key + "' is above '" + max_key + "'");
     return {min, max};
-  }
-
-  ExpressionId add_string(const SchemaJson& schema, const std::string& at) {
-    const auto [min, max] = counts(schema, "minLength", "maxLength", at);
-    const bool has_length = min > 0 || max != kNoLimit;
-    const bool has_pattern = schema.contains("pattern"), has_format = schema.contains("format");
-    if (has_pattern + has_format + has_length > 1) {
-      refuse_schema(at, "'pattern', 'format' and limits on the length together are not supported");
-    }
-    if (has_pattern) return add_pattern(schema["pattern"], below(at, "pattern"));
-    if (has_format) return add_format(schema["format"], below(at, "format"));
-    return has_length ? json_.string(min, max) : json_.string();
-  }
-
-  ExpressionId add_pattern(const SchemaJson& pattern, const std::string& at) {
-    if (!pattern.is_string()) refuse_schema(at, "must be a string");
-    try {
-      return json_.string_matching(pattern.get_ref<const std::string&>(), RegexSpan::anywhere);
-    } catch (const BadConstraint& e) {
-      refuse_schema(at, e.what());
-    }
-  }
-
-  ExpressionId add_format(const SchemaJson& format, const std::string& at) {
-    const std::string pattern = format.is_string() ? format_pattern(format.get_ref<const std::string&>()) : "";
-    if (pattern.empty()) refuse_schema(at, format.dump() + " is not supported; known are " + format_names());
-    return json_.string_matching(pattern, RegexSpan::whole);
   }
 
   ExpressionId add_number(const SchemaJson& schema, bool is_integer, const std::string& at) {

@@ -59,6 +59,8 @@ std::uint32_t RuleGraphs::add(ExpressionId id, std::uint32_t from) {
       return add_choice(e, from);
     case Kind::repeat:
       return add_repeat(e, from);
+    case Kind::machine:
+      return add_machine(e, from);
     case Kind::rule:
       break;
   }
@@ -131,6 +133,17 @@ std::uint32_t RuleGraphs::add_repeat(const Expression& repeat, std::uint32_t fro
   }
   state(from).silent.push_back(end);
   return end;
+}
+
+std::uint32_t RuleGraphs::add_machine(const Expression& machine, std::uint32_t from) {
+  std::vector<std::uint32_t> states(machine.max + 1);
+  for (std::uint32_t& id : states) id = add_state();
+  state(from).silent.push_back(states[0]);
+  for (std::size_t i = 0; i < machine.ways.size(); ++i) {
+    const std::uint32_t to = add(machine.children[i], states[machine.ways[i].from]);
+    state(to).silent.push_back(states[machine.ways[i].to]);
+  }
+  return states[machine.max];
 }
 
 std::uint32_t RuleGraphs::add_rule(const Expression& use, std::uint32_t from) {

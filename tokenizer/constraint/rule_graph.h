@@ -41,6 +41,7 @@ class RuleGraphs {
   std::uint32_t add_points(const CodePoints& points, std::uint32_t from);
   std::uint32_t add_choice(const Expression& choice, std::uint32_t from);
   std::uint32_t add_repeat(const Expression& repeat, std::uint32_t from);
+  std::uint32_t add_machine(const Expression& machine, std::uint32_t from);
   std::uint32_t add_rule(const Expression& use, std::uint32_t from);
   std::uint32_t add_call(std::uint32_t rule, bool nullable, std::uint32_t min, std::uint32_t max, std::uint32_t from);
   std::uint32_t add_state();

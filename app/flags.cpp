@@ -1,5 +1,6 @@
 #include "app/flags.h"
 
+#include <charconv>
 #include <limits>
 #include <sstream>
 
@@ -15,12 +16,21 @@ std::string refusal(const std::string& input, const char* kind, T min, T max) {
 
 }  // namespace
 
+std::optional<std::int64_t> parse_integer(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  std::int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && at == end ? std::optional(value) : std::nullopt;
+}
+
 CLI::Validator integer_between(std::int64_t min, std::int64_t max) {
   return CLI::Validator(
       [=](std::string& input) {
-        std::int64_t value = 0;
-        const bool fits = CLI::detail::lexical_cast(input, value) && min <= value && value <= max;
-        return fits ? std::string() : refusal(input, "a whole number", min, max);
+        const std::optional<std::int64_t> value = parse_integer(input);
+        if (!value || *value < min || *value > max) return refusal(input, "a whole number", min, max);
+        input = std::to_string(*value);  // CLI11 reads it as C does, where "010" is 8
+        return std::string();
       },
       "");
 }

@@ -2,7 +2,9 @@
 #pragma once
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace carat {
@@ -11,6 +13,9 @@ inline constexpr const char* kMore = "More";  // the group of flags that only --
 inline constexpr const char* kHidden = "";    // of those that nobody types
 
 inline constexpr const char* kOneOf = "one of";
+
+// A whole number in decimal digits, and nothing else.
+std::optional<std::int64_t> parse_integer(std::string_view text);
 
 CLI::Validator integer_between(std::int64_t min, std::int64_t max);
 CLI::Validator real_between(double min, double max);  // never NaN

@@ -22,12 +22,11 @@ MemoryNeed memory_need(const ModelFile& file, const ModelConfig& config, const S
 
 std::size_t longest_context(const ModelFile& file, const ModelConfig& config, SessionOptions options,
                             std::size_t sequences, std::uint64_t available) {
+  std::size_t least = 0, most = options.context / kContextStep + 1;  // the first is known to fit, the last not to
   const auto fits = [&](std::size_t steps) {
     options.context = steps * kContextStep;
     return memory_need(file, config, options, sequences).total() <= available;
   };
-  std::size_t least = 0, most = options.context / kContextStep + 1;  // the first is known to fit, the last not to
-  if (fits(most)) return most * kContextStep;
   while (most - least > 1) {
     const std::size_t middle = least + (most - least) / 2;
     (fits(middle) ? least : most) = middle;

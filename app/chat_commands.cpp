@@ -53,10 +53,11 @@ Left run_edit(Chat& chat, const std::string&) {
 
 // The question again. The old answer comes back if the new one does not begin.
 Left run_regen(Chat& chat, const std::string& argument) {
-  std::uint64_t seed = 0;
+  std::int64_t seed = 0;
   const char* const end = argument.data() + argument.size();
   const auto [at, error] = std::from_chars(argument.data(), end, seed);
-  if (!argument.empty() && (error != std::errc() || at != end)) throw BadUsage(quote(argument) + " is not a seed");
+  if (!argument.empty() && (error != std::errc() || at != end || seed < 0))
+    throw BadUsage(quote(argument) + " is not a seed");
   Conversation& conversation = chat.conversation();
   Turn taken;
   if (!conversation.undo(&taken)) {
@@ -65,9 +66,9 @@ Left run_regen(Chat& chat, const std::string& argument) {
   }
   if (!argument.empty()) {
     SamplingOptions sampling = conversation.sampling();
-    sampling.seed = seed;
+    sampling.seed = static_cast<std::uint64_t>(seed);
     SamplingFlags flags = chat.sampling_flags();
-    flags.seed = static_cast<std::int64_t>(seed);
+    flags.seed = seed;
     chat.set_sampling(flags, sampling);
   } else if (conversation.sampling().temperature == 0) {
     say("[the temperature is 0: the answer will be the same]");

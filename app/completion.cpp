@@ -129,7 +129,8 @@ std::string fish_script() {
     for (const FlagInfo& flag : CommandLine(row).flags(true)) {
       script += "complete -c carat -n '__fish_seen_subcommand_from " + std::string(row.name) + "'";
       for (const std::string& name : flag.names)
-        script += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
+        script +=
+            name.starts_with("--") ? " -l " + name.substr(2) : (name.size() == 2 ? " -s " : " -o ") + name.substr(1);
       if (!flag.value.empty()) script += takes_path(flag) ? " -r -F" : " -x";
       if (!flag.choices.empty()) script += " -a " + shell_quoted(join(flag.choices, " "));
       script += " -d " + shell_quoted(flag.what) + "\n";

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 namespace carat {
@@ -18,7 +19,8 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
     if (unit != name) continue;
     const double length = number * seconds;
     if (!(length >= 0 && length <= kYear)) return std::nullopt;  // also for what is not a number
-    return std::chrono::nanoseconds(static_cast<std::int64_t>(length * 1e9));
+    // Rounded up: the least of times is none at all only where it was 0.
+    return std::chrono::nanoseconds(static_cast<std::int64_t>(std::ceil(length * 1e9)));
   }
   return std::nullopt;
 }

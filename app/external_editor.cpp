@@ -24,14 +24,16 @@ std::string editor_command() {
 // A file that only the user can read; it goes with the object.
 class PrivateFile {
  public:
-  PrivateFile() : path_((std::filesystem::temp_directory_path() / "carat-XXXXXX.md").string()) {
+  PrivateFile() {
+    std::error_code failed;
+    const std::filesystem::path folder = std::filesystem::temp_directory_path(failed);
+    if (failed) return;
+    std::string path = (folder / "carat-XXXXXX.md").string();
     constexpr int kEnding = 3;  // ".md", by which editors know what it is
-    const int file = ::mkstemps(path_.data(), kEnding);
-    if (file < 0) {
-      path_.clear();
-    } else {
-      ::close(file);
-    }
+    const int file = ::mkstemps(path.data(), kEnding);
+    if (file < 0) return;
+    ::close(file);
+    path_ = std::move(path);
   }
   PrivateFile(const PrivateFile&) = delete;
   PrivateFile& operator=(const PrivateFile&) = delete;

@@ -1,5 +1,6 @@
 #include "app/failure.h"
 
+#include <filesystem>
 #include <new>
 #include <system_error>
 
@@ -36,7 +37,7 @@ ErrorEvent describe(const std::exception_ptr& failure, Phase phase) {
   try {
     std::rethrow_exception(failure);
   } catch (const Failure& e) {
-    return event(code_of(e), e.exit_code(), e.exit_code() == kExitResource, e.what(), e.hint());
+    return event(code_of(e), e.exit_code(), e.retryable(), e.what(), e.hint());
   } catch (const BadFile& e) {
     return event("bad_model", kExitModel, false, e.what());
   } catch (const Unsupported& e) {
@@ -48,6 +49,8 @@ ErrorEvent describe(const std::exception_ptr& failure, Phase phase) {
   } catch (const std::bad_alloc&) {
     return event("out_of_memory", kExitResource, true, "not enough memory",
                  "a smaller context (-c) or batch (-b) takes less");
+  } catch (const std::filesystem::filesystem_error& e) {
+    return event("failed", kExitError, false, e.what());
   } catch (const std::system_error& e) {
     return event("no_resource", kExitResource, true, e.what(), "fewer threads (-t) take less");
   } catch (const std::exception& e) {

@@ -13,15 +13,17 @@ namespace carat {
 
 class Failure : public std::runtime_error {
  public:
-  Failure(int exit_code, const std::string& message, std::string hint)
-      : std::runtime_error(message), exit_code_(exit_code), hint_(std::move(hint)) {}
+  Failure(int exit_code, const std::string& message, std::string hint, bool retryable = false)
+      : std::runtime_error(message), exit_code_(exit_code), hint_(std::move(hint)), retryable_(retryable) {}
 
   int exit_code() const { return exit_code_; }
   const std::string& hint() const { return hint_; }  // may be empty
+  bool retryable() const { return retryable_; }      // the same may do another time
 
  private:
   int exit_code_;
   std::string hint_;
+  bool retryable_;
 };
 
 // A flag, an argument or a text that cannot be what was meant.

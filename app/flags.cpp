@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <sstream>
 
@@ -10,13 +11,19 @@
 namespace carat {
 namespace {
 
-using CLI::detail::lexical_cast;
+// CLI11 reads a whole number as C does, where "010" is 8 and "99999999999999999999" the largest there is.
+bool read_number(const std::string& text, std::int64_t& value) {
+  const std::optional<std::int64_t> whole = parse_integer(text);
+  value = whole.value_or(0);
+  return whole.has_value();
+}
+bool read_number(const std::string& text, double& value) { return CLI::detail::lexical_cast(text, value); }
 
 template <class T>
 ValueCheck between(T min, T max, const char* kind) {
   return {[=](std::string& input) {
     T value{};
-    if (lexical_cast(input, value) && min <= value && value <= max) return std::string();
+    if (read_number(input, value) && min <= value && value <= max) return std::string();
     std::ostringstream text;
     text << "'" << input << "' is not " << kind << " from " << min << " to " << max;
     return text.str();
@@ -30,7 +37,7 @@ template <class T>
 auto as_number(std::function<void(T)> take) {
   return [take = std::move(take)](const std::string& text) {
     T value{};
-    lexical_cast(text, value);
+    read_number(text, value);
     take(value);
   };
 }

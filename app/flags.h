@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace CLI {
@@ -80,6 +81,9 @@ template <class T>
 struct ValueIn<std::optional<T>> {
   using type = T;
 };
+
+// A whole number in decimal digits, and nothing else.
+std::optional<std::int64_t> parse_integer(std::string_view text);
 
 // `target` is a number, or a std::optional of one.
 template <class T>

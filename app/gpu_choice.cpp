@@ -98,7 +98,7 @@ GpuChoice choose_gpu(const BackendFlags& flags, const ModelFile& file, const Mod
   throw Failure(kExitResource,
                 "-ngl " + flags.gpu_layers + ": " + std::to_string(wanted) + " layers take " + size_name(need) +
                     " on " + gpu.id + ", and " + size_name(gpu.free) + " are free",
-                fitting > 0 ? "-ngl " + std::to_string(fitting) + " fits" : "not even one fits: -ngl 0");
+                fitting > 0 ? "-ngl " + std::to_string(fitting) + " fits" : "not even one fits: -ngl 0", true);
 }
 
 GpuChoice choose_gpu(const BackendFlags& flags, const ContextFlags& context, const ModelFile& file,

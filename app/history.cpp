@@ -57,14 +57,15 @@ History::History(std::filesystem::path path) : path_(std::move(path)) {
   if (path_.empty()) return;
   std::ifstream file(path_);
   for (std::string line; std::getline(file, line);) entries_.push_back(unescaped(line));
+  if (!entries_.empty()) last_ = entries_.back();
   if (entries_.size() <= kMaxEntries) return;
   entries_.erase(entries_.begin(), entries_.end() - static_cast<std::ptrdiff_t>(kMaxEntries));
   rewrite();
 }
 
 bool History::add(std::string_view text) {
-  if (text.empty() || (!entries_.empty() && entries_.back() == text)) return false;
-  entries_.emplace_back(text);
+  if (text.empty() || text == last_) return false;
+  last_ = text;
   if (path_.empty()) return true;
   std::error_code ignored;
   std::filesystem::create_directories(path_.parent_path(), ignored);

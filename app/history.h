@@ -22,7 +22,7 @@ class History {
   // An empty path: nothing is kept.
   explicit History(std::filesystem::path path);
 
-  const std::vector<std::string>& entries() const { return entries_; }  // oldest first
+  const std::vector<std::string>& entries() const { return entries_; }  // of before, oldest first
   // Not if it is empty or the same as the last one.
   bool add(std::string_view text);
 
@@ -31,6 +31,7 @@ class History {
 
   std::filesystem::path path_;
   std::vector<std::string> entries_;
+  std::string last_;
 };
 
 }  // namespace carat

@@ -96,6 +96,9 @@ Facts memory_facts(const ModelFile& file, const ContextFlags& flags) {
   const SessionOptions session{flags.positions(config), flags.step(), flags.cache};
   const MemoryNeed need = memory_need(file, config, session);
   const std::uint64_t available = available_memory();
+  SessionOptions trained = session;
+  trained.context = config.context;
+  const bool all_fits = memory_need(file, config, trained).total() <= available;
   return {{"context", session.context},
           {"weights_bytes", need.weights},
           {"cache_bytes", need.cache},
@@ -103,7 +106,7 @@ Facts memory_facts(const ModelFile& file, const ContextFlags& flags) {
           {"total_bytes", need.total()},
           {"available_bytes", available},
           {"fits", need.total() <= available},
-          {"longest_context", std::min(longest_context(file, config, session, 1, available), config.context)}};
+          {"longest_context", all_fits ? config.context : longest_context(file, config, trained, 1, available)}};
 }
 
 Facts tokenizer_facts(const ModelFile& file, const Tokenizer& tokenizer, const ChatFrame::Choice& choice) {

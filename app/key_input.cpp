@@ -59,8 +59,15 @@ void KeyInput::skip_function_key() {
 }
 
 KeyInput::Event KeyInput::next_until(std::string_view end, std::string& text) {
+  constexpr char kControlC = '\3';
   for (std::size_t searched = at_;;) {
     const std::size_t found = bytes_.find(end, searched);
+    // A terminal takes control characters out of a paste: this one was typed, by somebody whose paste has no end.
+    if (found == std::string::npos && bytes_.ends_with(kControlC)) {
+      text = bytes_.substr(at_, bytes_.size() - at_ - 1);
+      at_ = bytes_.size();
+      return Event::key;
+    }
     if (found != std::string::npos) {
       text = bytes_.substr(at_, found - at_);
       at_ = found + end.size();

@@ -16,7 +16,7 @@ class KeyInput {
   // Waits. Bytes that are not UTF-8 come as U+FFFD.
   Event next(wchar_t& key);
 
-  // Everything up to `end`, which is taken too.
+  // Everything up to `end`, or to a Ctrl-C where no end has come; which is taken too.
   Event next_until(std::string_view end, std::string& text);
 
   // Drops the rest of a function key whose ESC was the last key, if it is there already.

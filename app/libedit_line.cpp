@@ -151,7 +151,11 @@ unsigned char LibeditLine::cancel() {
 
 unsigned char LibeditLine::paste() {
   std::string text;
-  if (keys_.next_until(kPasteEnd, text) != KeyInput::Event::key) return CC_EOF;
+  const KeyInput::Event event = keys_.next_until(kPasteEnd, text);
+  if (event != KeyInput::Event::key) {
+    outcome_ = event == KeyInput::Event::interrupted ? Event::interrupted : Event::end;
+    return CC_EOF;
+  }
   text = clean_text(text);
   if (text.ends_with('\n')) text.pop_back();
   el_winsertstr(edit_, widen(folded(text, rows_for(line()))).c_str());

@@ -6,7 +6,8 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
-#include <optional>
+
+#include "app/control_groups.h"
 
 namespace carat {
 namespace {
@@ -27,11 +28,6 @@ std::string value_of(const char* path, std::string_view key) {
   return {};
 }
 
-std::optional<std::uint64_t> read_number(const fs::path& path) {
-  std::uint64_t value = 0;
-  return std::ifstream(path) >> value ? std::optional(value) : std::nullopt;  // "max": no limit
-}
-
 // Bytes of files that a group keeps in memory as long as nobody needs it for something else.
 std::uint64_t reclaimable(const fs::path& group) {
   std::uint64_t bytes = 0;
@@ -44,10 +40,10 @@ std::uint64_t reclaimable(const fs::path& group) {
 
 // What one group, whose files have these names, has left.
 std::uint64_t left_in(const fs::path& group, const char* limit_name, const char* used_name) {
-  const auto limit = read_number(group / limit_name), used = read_number(group / used_name);
-  if (!limit || !used) return kNoLimit;
-  const std::uint64_t bound = *used - std::min(*used, reclaimable(group));
-  return *limit - std::min(*limit, bound);
+  const auto limit = group_number(group / limit_name), used = group_number(group / used_name);
+  if (!limit || !used || *limit >= static_cast<double>(kNoLimit)) return kNoLimit;
+  const double bound = std::max(0.0, *used - static_cast<double>(reclaimable(group)));
+  return static_cast<std::uint64_t>(std::max(0.0, *limit - bound));
 }
 
 }  // namespace
@@ -63,9 +59,11 @@ std::uint64_t peak_resident_bytes() {
 std::uint64_t available_memory() {
   const std::string kilobytes = value_of("/proc/meminfo", "MemAvailable");
   std::uint64_t least = kilobytes.empty() ? kNoLimit : std::strtoull(kilobytes.c_str(), nullptr, 10) * 1024;
-  const fs::path groups = "/sys/fs/cgroup";  // inside a container, its own group
-  least = std::min(least, left_in(groups, "memory.max", "memory.current"));
-  return std::min(least, left_in(groups / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"));
+  for_each_group("memory", [&least](const fs::path& group) {
+    least = std::min(least, left_in(group, "memory.max", "memory.current"));
+    least = std::min(least, left_in(group, "memory.limit_in_bytes", "memory.usage_in_bytes"));
+  });
+  return least;
 }
 
 }  // namespace carat

@@ -30,6 +30,8 @@ constexpr std::pair<const char*, const char*> kVariables[] = {
     {"CARAT_TIMEOUT", "as --timeout"},
     {"CARAT_LOG", "as --log-file"},
     {"CARAT_CONFIG", "the file of settings, in place of $XDG_CONFIG_HOME/carat/config"},
+    {"CARAT_NOHISTORY", "if set, what is typed in a chat is not kept"},
+    {"VISUAL, EDITOR", "the editor that Ctrl-G and /edit open in a chat"},
     {"NO_COLOR, CLICOLOR_FORCE", "no colours, or colours even where there is no terminal"},
 };
 

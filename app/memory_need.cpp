@@ -22,12 +22,11 @@ MemoryNeed memory_need(const ModelFile& file, const ModelConfig& config, const S
 
 std::size_t longest_context(const ModelFile& file, const ModelConfig& config, SessionOptions options,
                             std::size_t sequences, std::uint64_t available) {
+  std::size_t least = 0, most = options.context / kContextStep + 1;  // the first is known to fit, the last not to
   const auto fits = [&](std::size_t steps) {
     options.context = steps * kContextStep;
     return memory_need(file, config, options, sequences).total() <= available;
   };
-  std::size_t least = 0, most = options.context / kContextStep + 1;  // the first is known to fit, the last not to
-  if (fits(most)) return most * kContextStep;
   while (most - least > 1) {
     const std::size_t middle = least + (most - least) / 2;
     (fits(middle) ? least : most) = middle;
@@ -49,7 +48,8 @@ void check_memory(const ModelFile& file, const Model& model, const SessionOption
                     ", a cache of " + times + std::to_string(options.context) + " tokens " + size_name(need.cache) +
                     ", activations " + size_name(need.scratch) + "), and " + size_name(available) + " are left",
                 context > 0 ? "-c " + std::to_string(context) + " fits"
-                            : "no context fits; smaller weights do: 'carat compress-weights' makes them");
+                            : "no context fits; smaller weights do: 'carat compress-weights' makes them",
+                true);
 }
 
 std::string size_name(std::uint64_t bytes) {

@@ -21,7 +21,7 @@ struct MemoryNeed {
 MemoryNeed memory_need(const ModelFile& file, const ModelConfig& config, const SessionOptions& options,
                        std::size_t sequences = 1);
 
-// The longest context, a multiple of 256, for which `available` bytes are enough; 0: there is none.
+// The longest context up to that of `options`, a multiple of 256, for which `available` bytes are enough; 0: none is.
 std::size_t longest_context(const ModelFile& file, const ModelConfig& config, SessionOptions options,
                             std::size_t sequences, std::uint64_t available);
 

@@ -6,7 +6,6 @@
 #include "app/text_input.h"
 
 namespace carat {
-namespace {
 
 Role parse_role(const std::string& name, const std::string& place) {
   if (name == "system" || name == "developer") return Role::system;
@@ -15,25 +14,29 @@ Role parse_role(const std::string& name, const std::string& place) {
   throw BadUsage(place + ": role '" + name + "' is none of system, user, assistant");
 }
 
-}  // namespace
-
 std::string parse_chat_message(const std::string& line, const std::string& source) {
-  nlohmann::json json = parse_json(line, source);
+  const nlohmann::json json = parse_json(line, source);
+  const nlohmann::json* said = &json;
   if (json.is_object()) {
     const bool is_users = !json.contains("role") || json["role"] == "user";
     if (!is_users) throw BadUsage(source + ": only the user's messages are read");
-    nlohmann::json text = json.contains("content") ? json["content"] : json.value("prompt", nlohmann::json());
-    json = std::move(text);
+    const auto found = json.find(json.contains("content") ? "content" : "prompt");
+    if (found != json.end()) said = &*found;
   }
-  if (!json.is_string()) throw BadUsage(source + ": neither a text nor of the form {\"content\": …}");
-  std::string text = json.get<std::string>();
+  if (!said->is_string()) throw BadUsage(source + ": neither a text nor of the form {\"content\": …}");
+  std::string text = said->get<std::string>();
   check_text(text, source);
   return text;
 }
 
-nlohmann::json parse_json(const std::string& text, const std::string& source) {
+nlohmann::json parse_json(std::string_view text, const std::string& source) {
+  constexpr int kMaxDepth = 512;  // what prints or copies a value calls itself for each level
+  const auto check_depth = [&source](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) {
+    if (depth > kMaxDepth) throw BadUsage(source + ": nested more than " + std::to_string(kMaxDepth) + " deep");
+    return true;
+  };
   try {
-    return nlohmann::json::parse(text);
+    return nlohmann::json::parse(text, check_depth);
   } catch (const nlohmann::json::parse_error& e) {
     throw BadUsage(source + ": at byte " + std::to_string(e.byte) + ": not JSON");
   } catch (const nlohmann::json::out_of_range&) {

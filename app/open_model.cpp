@@ -133,7 +133,7 @@ ModelFile open_file(const std::string& path, const Loading& loading) {
     throw Failure(
         kExitResource,
         path + ": takes " + size_name(size) + " to read at once, and " + size_name(available_memory()) + " are left",
-        "--load-mode mmap reads it as it is needed");
+        "--load-mode mmap reads it as it is needed", true);
   }
   if (path != kDemoName) return open_model_file(path, loading);
   if (loading.copies || loading.locks) log_note("the model inside is a part of the program, and loaded with it");
@@ -165,8 +165,12 @@ OpenModel open_model(ModelFiles files, const BackendFlags& flags, const BackendO
                      const ContextFlags& context, std::size_t sequences) {
   Model model = load_placed(files.file, options, choose_gpu(flags, context, files.file, sequences));
   auto tokenizer = open_tokenizer(files);
-  auto frame = choose_frame(files.file, *tokenizer);
   const std::string& path = files.file.path();
+  if (tokenizer->size() > model.config.vocabulary) {
+    throw BadFile(path + ": has rows for " + std::to_string(model.config.vocabulary) + " tokens, and the tokenizer " +
+                  std::to_string(tokenizer->size()));
+  }
+  auto frame = choose_frame(files.file, *tokenizer);
   log_detail(path + ": " + model.config.architecture + ", " + std::to_string(model.config.layers.size()) + " layers; " +
              std::to_string(options.threads) + " threads, " + std::string(model.backend->name()) + "; " +
              std::to_string(model.gpu_layers) + " layers on a GPU; turns: " + std::string(frame.frame.name()));

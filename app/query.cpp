@@ -69,8 +69,9 @@ void Asker::check_fits(std::size_t tokens, const QueryFlags& flags) const {
   const std::size_t trained = model_.model.config.context;
   const std::string what = "the prompt has " + std::to_string(tokens) + " tokens" +
                            (counts_answer ? ", the answer up to " + std::to_string(*flags.tokens) : "");
-  throw PromptTooLong(what + ", the context " + std::to_string(context_),
-                      all < trained ? "-c " + std::to_string(trained) : "this model reads no more; shorten the prompt");
+  throw PromptTooLong(
+      what + ", the context " + std::to_string(context_),
+      all <= trained ? "-c " + std::to_string(trained) : "this model reads no more; shorten the prompt");
 }
 
 PreparedQuery Asker::prepare(Query query) const {

@@ -20,7 +20,7 @@ void RenderFlags::add_to(CLI::App& app) {
 std::optional<std::size_t> RenderFlags::budget() const {
   std::size_t tokens = 0;
   const auto [end, error] = std::from_chars(think.data(), think.data() + think.size(), tokens);
-  return error == std::errc() ? std::optional(tokens) : std::nullopt;
+  return error == std::errc() && *end == '\0' ? std::optional(tokens) : std::nullopt;
 }
 
 RenderOptions RenderFlags::options(const ChatFrame& frame) const {

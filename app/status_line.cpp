@@ -41,7 +41,7 @@ void StatusLine::show(const std::string& line) {
   if (is_drawn_ && (!is_new || now - drawn_ < kInterval)) return;
   // A row that is full to its margin ends in a wrap that is yet to come: no moving from there.
   if (at_.column >= screen_size().columns) return;
-  if (is_new && (!is_drawn_ || now - drawn_ >= kInterval)) {
+  if (is_new) {
     line_ = line;
     drawn_ = now;
   }

@@ -44,7 +44,7 @@ void TextSink::on(const Event& event) {
                  [](const Start&) {}, [this](const Progress& progress) { show(progress); },
                  [](const Warning&) {},  // has been said where it arose
                  [this](const Delta& delta) { show(delta); }, [this](const Result& result) { finish(result); },
-                 [this](const ErrorEvent&) { clear_progress(); },  // main() says what it was
+                 [this](const ErrorEvent&) { end_early(); },  // main() says what it was
              },
              event);
 }
@@ -62,7 +62,7 @@ void TextSink::show_thought(const std::string& text) {
   if (options_.dims_thoughts && !thinking_) say_inline(kDim);
   thinking_ = true;
   last_thought_ = text.back();
-  if (options_.thoughts == TextSinkOptions::Thoughts::on_stdout) return output_.write(text);
+  if (options_.thoughts == TextSinkOptions::Thoughts::on_stdout) return output_.write(shown(text));
   say_inline(without_controls(text));
 }
 
@@ -79,7 +79,11 @@ void TextSink::end_thoughts() {
 void TextSink::write(std::string_view text) {
   if (text.empty()) return;
   last_ = text.back();
-  output_.write(options_.shows_controls ? without_controls(text) : text);
+  output_.write(shown(text));
+}
+
+std::string TextSink::shown(std::string_view text) const {
+  return options_.shows_controls ? without_controls(text) : std::string(text);
 }
 
 void TextSink::show(const Progress& progress) {
@@ -98,9 +102,13 @@ void TextSink::clear_progress() {
   shows_progress_ = false;
 }
 
-void TextSink::finish(const Result& result) {
+void TextSink::end_early() {
   clear_progress();
   end_thoughts();
+}
+
+void TextSink::finish(const Result& result) {
+  end_early();
   if (options_.final_newline && last_ != '\n') write("\n");
   output_.flush();
   last_ = '\n';

@@ -28,8 +28,10 @@ class TextSink : public Sink {
   void show_thought(const std::string& text);
   void end_thoughts();
   void write(std::string_view text);
+  std::string shown(std::string_view text) const;  // as it goes to standard output
   void show(const Progress& progress);
   void clear_progress();
+  void end_early();
   void finish(const Result& result);
 
   TextSinkOptions options_;

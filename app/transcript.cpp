@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/failure.h"
+#include "app/messages.h"
 #include "app/text_input.h"
 #include "engine/error.h"
 #include "engine/file/output_file.h"
@@ -10,15 +11,15 @@
 namespace carat {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using nlohmann::json;
 
 std::string line(std::string_view role, const std::string& content, const std::optional<std::string>& reasoning = {}) {
-  Json message = {{"role", role}, {"content", content}};
+  nlohmann::ordered_json message = {{"role", role}, {"content", content}};
   if (reasoning) message["reasoning"] = *reasoning;
   return message.dump() + "\n";
 }
 
-std::string text_of(const Json& message, const char* key, const std::string& where) {
+std::string text_of(const json& message, const char* key, const std::string& where) {
   const auto found = message.find(key);
   if (found == message.end() || !found->is_string()) throw BadUsage(where + ": no text '" + key + "'");
   auto text = found->get<std::string>();
@@ -26,30 +27,22 @@ std::string text_of(const Json& message, const char* key, const std::string& whe
   return text;
 }
 
-void add_message(Transcript& transcript, const Json& message, const std::string& where) {
+void add_message(Transcript& transcript, const json& message, const std::string& where) {
   if (!message.is_object()) throw BadUsage(where + ": no message, which is an object with 'role' and 'content'");
-  const std::string role = text_of(message, "role", where);
+  const Role role = parse_role(text_of(message, "role", where), where);
   std::string content = text_of(message, "content", where);
   std::vector<Turn>& turns = transcript.turns;
-  if (role == "system") {
+  if (role == Role::system) {
     if (!transcript.system.empty() || !turns.empty())
       throw BadUsage(where + ": a system message that is not the first");
     transcript.system = std::move(content);
-  } else if (role == "user") {
+  } else if (role == Role::user) {
     turns.push_back({std::move(content), std::nullopt, std::nullopt});
-  } else if (role == "assistant") {
+  } else {
     if (turns.empty() || turns.back().answer) turns.emplace_back();
     turns.back().answer = std::move(content);
     if (message.contains("reasoning")) turns.back().reasoning = text_of(message, "reasoning", where);
-  } else {
-    throw BadUsage(where + ": '" + role + "' is not a role", "roles are system, user and assistant");
   }
-}
-
-Json parse(std::string_view text, const std::string& where) {
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) throw BadUsage(where + ": not JSON");
-  return json;
 }
 
 }  // namespace
@@ -82,7 +75,8 @@ Transcript parse_transcript(std::string_view text, const std::string& source) {
   if (begin == std::string_view::npos) return transcript;
   if (text[begin] == '[') {
     std::size_t number = 0;
-    for (const Json& message : parse(text, source)) {
+    const json messages = parse_json(text, source);
+    for (const json& message : messages) {
       add_message(transcript, message, source + ": message " + std::to_string(++number));
     }
     return transcript;
@@ -92,7 +86,7 @@ Transcript parse_transcript(std::string_view text, const std::string& source) {
     text.remove_prefix(std::min(next.size() + 1, text.size()));
     if (next.find_first_not_of(kWhite) == std::string_view::npos) continue;
     const std::string where = source + ": line " + std::to_string(number);
-    add_message(transcript, parse(next, where), where);
+    add_message(transcript, parse_json(next, where), where);
   }
   return transcript;
 }

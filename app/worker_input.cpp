@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "app/failure.h"
 #include "app/flags.h"
@@ -55,14 +56,18 @@ QueryFlags with_options(const QueryFlags& defaults, const json& options, Timeout
     std::string name = (key.size() == 1 ? "-" : "--") + key;
     std::ranges::replace(name, '_', '-');
     if (!parser.has(name)) throw BadUsage(where + ": no option is called '" + key + "'");
-    const json values = value.is_array() ? value : json::array({value});
-    for (const json& one : values) {
+    const auto add = [&](const json& one) {
       const std::string text = argument_of(one, key, where);
       if (parser.takes_value(name)) {
         arguments.insert(arguments.end(), {name, text});
       } else {
         arguments.push_back(name + "=" + text);
       }
+    };
+    if (value.is_array()) {
+      for (const json& one : value) add(one);
+    } else {
+      add(value);
     }
   }
   try {
@@ -70,13 +75,20 @@ QueryFlags with_options(const QueryFlags& defaults, const json& options, Timeout
   } catch (const BadUsage& e) {
     throw BadUsage(where + ": " + e.what());
   }
+  const ConstraintFlags& own = flags.constraint;
+  if (own.json_schema_file == "-" || own.grammar_file == "-") {
+    throw BadUsage(where + ": standard input has the requests, and no file besides");
+  }
+  if (!own.given()) flags.constraint = defaults.constraint;
   return flags;
 }
 
-void refuse_unknown_keys(const json& request, const std::string& where) {
-  constexpr auto kKeys = std::to_array<std::string_view>({"id", "prompt", "messages", "system", "options"});
-  for (const auto& [key, value] : request.items()) {
-    if (std::ranges::find(kKeys, key) == kKeys.end()) throw BadUsage(where + ": a request has no '" + key + "'");
+constexpr auto kRequestKeys = std::to_array<std::string_view>({"id", "prompt", "messages", "system", "options"});
+constexpr auto kCancelKeys = std::to_array<std::string_view>({"cancel"});
+
+void refuse_keys_besides(std::span<const std::string_view> known, const json& line, const std::string& where) {
+  for (const auto& [key, value] : line.items()) {
+    if (std::ranges::find(known, key) == known.end()) throw BadUsage(where + ": a request has no '" + key + "'");
   }
 }
 
@@ -92,6 +104,9 @@ std::vector<Message> messages_of(const json& request, const RunOptions& defaults
   }
   if (request.contains("messages")) messages = parse_messages(request["messages"], where);
   const bool has_system = !messages.empty() && messages.front().role == Role::system;
+  if (has_system && request.contains("system")) {
+    throw BadUsage(where + ": either a system text or a system message");
+  }
   if (!system.empty() && !has_system) messages.insert(messages.begin(), {Role::system, system});
   if (request.contains("prompt")) messages.push_back({Role::user, text_of(request["prompt"], "prompt", where)});
   if (messages.back().role != Role::user) throw BadUsage(where + ": the last message is not the user's");
@@ -105,9 +120,12 @@ std::variant<WorkerRequest, Cancellation> parse_worker_line(const std::string& t
   const std::string where = place(number);
   const json request = parse_json(text, where);
   if (!request.is_object()) throw BadUsage(where + ": not an object");
-  if (request.contains("cancel")) return Cancellation{id_of(request["cancel"], where)};
+  if (request.contains("cancel")) {
+    refuse_keys_besides(kCancelKeys, request, where);
+    return Cancellation{id_of(request["cancel"], where)};
+  }
   id = request.contains("id") ? id_of(request["id"], where) : "line-" + std::to_string(number);
-  refuse_unknown_keys(request, where);
+  refuse_keys_besides(kRequestKeys, request, where);
   WorkerRequest parsed;
   parsed.id = id;
   parsed.line = number;

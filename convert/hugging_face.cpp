@@ -89,6 +89,7 @@ void permute_rows(SourceTensor& tensor, std::size_t head_dim) {
   tensor.read = [read = tensor.read, head_dim, cols = tensor.cols()](std::size_t first, std::size_t count, float* out) {
     for (std::size_t i = 0; i < count; ++i) read(unpermuted(first + i, head_dim), 1, out + i * cols);
   };
+  if (!tensor.copy) return;
   const std::size_t row = row_bytes(tensor.dtype, tensor.cols());
   tensor.copy = [copy = tensor.copy, head_dim, row](std::size_t first, std::span<std::byte> out) {
     for (std::size_t i = 0; i < out.size() / row; ++i) copy(unpermuted(first + i, head_dim), out.subspan(i * row, row));
@@ -146,6 +147,19 @@ void add_tensor(ModelSource& source, const FolderConfig& config, const Safetenso
   source.tensors.push_back(std::move(tensor));
 }
 
+// What config.json says of the vocabulary is believed as far as there are rows for it.
+void limit_vocabulary(FolderConfig& config, const ModelSource& source, const std::filesystem::path& folder) {
+  const SourceTensor* const embedding = source.find("token_embd.weight");
+  if (embedding == nullptr) throw BadFile(source.path + ": has no embedding");
+  const std::size_t rows = embedding->rows();
+  if (config.vocabulary <= rows) return;
+  if (config.architecture != "gemma3") {
+    throw BadFile((folder / "config.json").string() + ": vocab_size: is " + std::to_string(config.vocabulary) +
+                  ", but the embedding has " + std::to_string(rows) + " rows");
+  }
+  config.vocabulary = rows;
+}
+
 // Gemma 3's embedding has rows beyond the tokens, for images.
 void cut_embedding(ModelSource& source, std::size_t tokens) {
   for (SourceTensor& tensor : source.tensors)
@@ -190,10 +204,11 @@ ModelSource open_model_folder(const std::filesystem::path& path, const SourceOpt
   }
 
   GgufWriter writer;
-  const FolderConfig config = read_folder_config(folder, writer);
+  FolderConfig config = read_folder_config(folder, writer);
   for (std::size_t i = 0; i < files.size(); ++i)
     for (const SafetensorsEntry& entry : entries[i])
       add_tensor(source, config, entry, *source.mappings[i], files[i].string());
+  limit_vocabulary(config, source, folder);
   const std::size_t tokens = read_folder_tokenizer(folder, options.tokenizer, config, writer);
   if (config.architecture == "gemma3") cut_embedding(source, tokens);
   if (!config.rope_factors.empty())

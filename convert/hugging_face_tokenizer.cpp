@@ -161,8 +161,13 @@ BpeFile read_tokenizer_json(const std::filesystem::path& file, TokenizerConfig& 
   return bpe;
 }
 
-void apply_added(PieceVocabulary& vocabulary, const TokenizerConfig& config, const std::string& path) {
+// Beyond the rows there may be a few tokens, for images.
+void apply_added(PieceVocabulary& vocabulary, const TokenizerConfig& config, std::size_t rows,
+                 const std::string& path) {
+  const std::size_t end = std::max(rows, vocabulary.pieces.size()) + config.added.size();
   for (const auto& [id, token] : config.added) {
+    if (id >= end)
+      throw BadFile(path + ": token " + quote(token.first) + ": its id " + std::to_string(id) + " is too large");
     const bool control = token.second || looks_special(token.first);
     const bool is_unknown = id < vocabulary.pieces.size() && vocabulary.pieces[id].type == PieceType::unknown;
     if (!is_unknown)
@@ -252,7 +257,7 @@ std::size_t read_folder_tokenizer(const std::filesystem::path& folder, const std
     const MappedFile file = MappedFile::open(path);
     bpe.vocabulary = parse_sentencepiece(file.bytes(), path.string());
   }
-  apply_added(bpe.vocabulary, tokens, path.string());
+  apply_added(bpe.vocabulary, tokens, config.vocabulary, path.string());
   if (is_json) bpe.vocabulary.unknown = bpe.vocabulary.bos = bpe.vocabulary.eos = -1;
   find_special_ids(folder, tokens, bpe.vocabulary);
   bpe.vocabulary.add_bos = tokens.add_bos.value_or(true);

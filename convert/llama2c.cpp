@@ -166,8 +166,8 @@ void walk_later_version(Walk& walk, const Header& h) {
 }
 
 bool is_byte_token(std::string_view text) {
-  return text.size() == 6 && text.starts_with("<0x") && text.back() == '>' && std::isxdigit(text[3]) != 0 &&
-         std::isxdigit(text[4]) != 0;
+  const auto is_digit = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+  return text.size() == 6 && text.starts_with("<0x") && text.back() == '>' && is_digit(text[3]) && is_digit(text[4]);
 }
 
 // tokenizer.bin: pieces and scores; the number of them is the model's.

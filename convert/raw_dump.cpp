@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <set>
 
 #include "convert/source.h"
 #include "engine/error.h"
@@ -47,6 +48,7 @@ std::optional<Line> read_line(std::span<const std::byte> bytes) {
 // Matrices that say what they are.
 std::vector<SbsContents::Item> read_named(std::span<const std::byte> bytes, const std::string& path) {
   std::vector<SbsContents::Item> items;
+  std::set<std::string> names;
   ByteReader in(bytes, path);
   while (in.remaining() > 0) {
     const std::optional<Line> line = read_line(bytes.subspan(in.position()));
@@ -55,8 +57,7 @@ std::vector<SbsContents::Item> read_named(std::span<const std::byte> bytes, cons
     const std::uint64_t room = in.remaining() / sizeof(float);
     if (line->cols > room || line->rows > room / line->cols)
       in.fail("tensor " + quote(line->name) + ": is larger than the rest of the file: was it cut short?");
-    if (std::ranges::find(items, line->name, [](const auto& item) { return item.tensor.name; }) != items.end())
-      in.fail("tensor " + quote(line->name) + ": appears twice");
+    if (!names.insert(line->name).second) in.fail("tensor " + quote(line->name) + ": appears twice");
     items.push_back(
         {{line->name, SbsType::f32, line->rows, line->cols, 1}, in.take(line->rows * line->cols * sizeof(float))});
   }

@@ -134,7 +134,8 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 }  // namespace
 
 bool looks_special(std::string_view token) {
-  constexpr std::string_view kKnown[] = {"<pad>", "<mask>", "<2mass>", "[@BOS@]", "<start_of_turn>", "<end_of_turn>"};
+  constexpr std::string_view kKnown[] = {"<pad>",           "<mask>",        "<2mass>",          "[@BOS@]",
+                                         "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>"};
   return std::ranges::find(kKnown, token) != std::end(kKnown) || (token.starts_with("<|") && token.ends_with("|>")) ||
          (token.starts_with("<unused") && token.ends_with(">"));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -14,11 +15,19 @@ constexpr auto likelier = [](const auto& a, const auto& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 };
 
+// exp((logit - largest) / temperature), which is 1 also where both are infinite, as a bias may be.
+double relative_weight(float logit, float largest, double temperature = 1) {
+  return logit == largest ? 1 : std::exp(static_cast<double>(logit - largest) / temperature);
+}
+
 }  // namespace
 
 Sampler::Sampler(SamplingOptions options, std::size_t vocabulary)
     : options_(std::move(options)), random_(options_.seed), recent_(options_.repeat_last), counts_(vocabulary) {
   candidates_.reserve(vocabulary);
+  const bool no_penalty =
+      options_.repeat_penalty == 1 && options_.presence_penalty == 0 && options_.frequency_penalty == 0;
+  if (!no_penalty) penalised_.resize(vocabulary);
 }
 
 void Sampler::note(TokenId token) {
@@ -37,7 +46,11 @@ void Sampler::forget() {
 
 TokenId Sampler::pick(std::span<const float> logits) {
   gather(logits);
-  if (candidates_.empty()) throw Error("the model's output is not a number: its weights are broken");
+  if (candidates_.empty()) {
+    const bool some = std::ranges::any_of(logits, [](float logit) { return logit > -HUGE_VALF; });
+    throw Error(some ? "no token is left: the biases exclude all that may follow"
+                     : "the model's output is not a number: its weights are broken");
+  }
   if (options_.temperature <= 0) return std::min_element(candidates_.begin(), candidates_.end(), likelier)->id;
   if (options_.top_k > 0) keep_likeliest(options_.top_k);
   if (options_.top_p < 1) keep_probable(options_.top_p);
@@ -55,15 +68,14 @@ void Sampler::gather(std::span<const float> logits) {
   std::erase_if(candidates_, [](const Candidate& c) { return !(c.logit > -HUGE_VALF); });
 }
 
-// Looks at the recent tokens alone; a token that occurs twice among them is found changed at its second turn.
+// Looks at the recent tokens alone; a token that occurs twice among them is penalised at its first.
 void Sampler::penalise() {
-  const bool none = options_.repeat_penalty == 1 && options_.presence_penalty == 0 && options_.frequency_penalty == 0;
-  if (none) return;
+  if (penalised_.empty()) return;
+  ++picks_;
   const std::size_t recent = std::min(noted_, recent_.size());
   for (std::size_t i = 0; i < recent; ++i) {
     const auto id = static_cast<std::size_t>(recent_[i]);
-    const auto seen_before = recent_.begin() + static_cast<std::ptrdiff_t>(i);
-    if (std::find(recent_.begin(), seen_before, recent_[i]) != seen_before) continue;
+    if (std::exchange(penalised_[id], picks_) == picks_) continue;
     float& logit = candidates_[id].logit;
     logit = logit > 0 ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
     logit -= options_.presence_penalty + options_.frequency_penalty * static_cast<float>(counts_[id]);
@@ -84,7 +96,7 @@ void Sampler::keep_likeliest(std::size_t count) {
 void Sampler::keep_probable(float mass) {
   const float largest = std::min_element(candidates_.begin(), candidates_.end(), likelier)->logit;
   double total = 0;
-  for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit - largest));
+  for (const Candidate& c : candidates_) total += relative_weight(c.logit, largest);
 
   double so_far = 0;
   for (std::size_t kept = 0; kept < candidates_.size();) {
@@ -94,7 +106,7 @@ void Sampler::keep_probable(float mass) {
       std::partial_sort(from, candidates_.begin() + static_cast<std::ptrdiff_t>(more), candidates_.end(), likelier);
       sorted_ = more;
     }
-    so_far += std::exp(static_cast<double>(candidates_[kept].logit - largest));
+    so_far += relative_weight(candidates_[kept].logit, largest);
     ++kept;
     if (so_far >= static_cast<double>(mass) * total) return candidates_.resize(kept);
   }
@@ -109,7 +121,7 @@ void Sampler::keep_near(float fraction) {
 TokenId Sampler::draw() {
   const float largest = std::min_element(candidates_.begin(), candidates_.end(), likelier)->logit;
   const auto weight = [&](const Candidate& c) {
-    return std::exp(static_cast<double>(c.logit - largest) / static_cast<double>(options_.temperature));
+    return relative_weight(c.logit, largest, static_cast<double>(options_.temperature));
   };
   double total = 0;
   for (const Candidate& c : candidates_) total += weight(c);

@@ -29,7 +29,7 @@ class Sampler {
  public:
   Sampler(SamplingOptions options, std::size_t vocabulary);
 
-  // Throws Error when no logit is a number: the model's weights are broken.
+  // Throws Error when no token has a chance: the model's weights are broken, or the biases exclude them all.
   TokenId pick(std::span<const float> logits);
 
   // A token that was read or written: what the penalties look back on.
@@ -54,9 +54,11 @@ class Sampler {
 
   SamplingOptions options_;
   std::mt19937_64 random_;
-  std::vector<TokenId> recent_;        // a ring of repeat_last
-  std::size_t noted_ = 0;              // tokens since the beginning
-  std::vector<std::uint32_t> counts_;  // of each id, among the recent
+  std::vector<TokenId> recent_;           // a ring of repeat_last
+  std::size_t noted_ = 0;                 // tokens since the beginning
+  std::vector<std::uint32_t> counts_;     // of each id, among the recent
+  std::vector<std::uint64_t> penalised_;  // the pick that each id was last penalised at; empty: there are no penalties
+  std::uint64_t picks_ = 0;
   std::vector<Candidate> candidates_;  // most likely first, once `sorted_` of them are
   std::size_t sorted_ = 0;
 };

@@ -34,7 +34,9 @@ bool Session::step(std::span<const TokenId> ids, const std::stop_token& stop) {
   assert(!ids.empty() && ids.size() <= batch_ && ids.size() <= room());
   std::iota(positions_.begin(), positions_.begin() + static_cast<std::ptrdiff_t>(ids.size()),
             static_cast<std::int32_t>(position_));
-  furthest_ = std::max(furthest_, position_ + ids.size());  // even a step that is stopped writes to the cache
+  // Even a step that is stopped writes to the cache. A short one counts as the longest of a look-ahead, whose length is
+  // a matter of time: what a rewind keeps must not be.
+  furthest_ = std::max(furthest_, std::min(position_ + std::max(ids.size(), max_few()), context_));
   const Rows rows{std::span(sequence_).first(ids.size()), std::span(positions_).first(ids.size()),
                   ids.size() <= kFewRows ? ids.size() : 0};
   if (!forward(model_, cache_, scratch_, ids, rows, stop)) return false;

@@ -16,7 +16,7 @@ namespace {
 bool looks_special(std::string_view text) {
   constexpr std::array kMarkers =
       std::to_array<std::string_view>({"<pad>", "<mask>", "<2mass>", "[@BOS@]", "<start_of_image>", "<end_of_image>"});
-  return std::ranges::find(kMarkers, text) != kMarkers.end() || text.starts_with("<unused") ||
+  return std::ranges::find(kMarkers, text) != kMarkers.end() || (text.starts_with("<unused") && text.ends_with('>')) ||
          (text.starts_with("<|") && text.ends_with("|>"));
 }
 

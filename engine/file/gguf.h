@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,7 @@ class GgufWriter {
   std::vector<std::byte> header() const;  // up to the first tensor's data
 
   std::vector<std::pair<std::string, std::vector<std::byte>>> values_;  // key; type and value as in the file
+  std::unordered_map<std::string, std::size_t> places_;                 // of keys in it
   std::vector<Pending> tensors_;
   std::uint64_t alignment_ = kGgufAlignment;
   std::uint64_t data_size_ = 0;

@@ -36,16 +36,19 @@ void GgufWriter::set(std::string_view key, const Value& value) {
   ByteWriter out;
   out.write(static_cast<std::uint32_t>(value.index()));
   write_value(out, value);
-  const auto earlier = std::ranges::find(values_, key, &std::pair<std::string, std::vector<std::byte>>::first);
-  if (earlier != values_.end()) {
-    earlier->second = std::move(out).finish();
-  } else {
-    values_.emplace_back(key, std::move(out).finish());
-  }
+  const auto [place, is_new] = places_.try_emplace(std::string(key), values_.size());
+  if (is_new) values_.emplace_back(key, std::vector<std::byte>());
+  values_[place->second].second = std::move(out).finish();
 }
 
 void GgufWriter::unset(std::string_view key) {
-  std::erase_if(values_, [key](const auto& value) { return value.first == key; });
+  const auto place = places_.find(std::string(key));
+  if (place == places_.end()) return;
+  const std::size_t gone = place->second;
+  values_.erase(values_.begin() + static_cast<std::ptrdiff_t>(gone));
+  places_.erase(place);
+  for (auto& [name, at] : places_)
+    if (at > gone) --at;
 }
 
 void GgufWriter::add_tensor(std::string name, DType dtype, const std::vector<std::uint64_t>& dims, Source source) {

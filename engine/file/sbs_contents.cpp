@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "engine/error.h"
 #include "engine/file/quote.h"
@@ -52,7 +53,9 @@ void read_directory(const SbsStore& store, const std::string& file, SbsContents&
   if (toc == nullptr) throw BadFile(file + ": blob 'toc': is missing, although there is a 'config'");
   std::vector<SbsTensor> tensors = parse_sbs_toc(toc->bytes, file);
   const bool prefixed = std::ranges::find(tensors, "c_embedding", &SbsTensor::name) == tensors.end();
+  std::set<std::string> names;
   for (SbsTensor& tensor : tensors) {
+    if (!names.insert(tensor.name).second) refuse(file, tensor.name, "is in the directory twice");
     const SbsBlob* blob = store.find(tensor.name);
     if (blob == nullptr) refuse(file, tensor.name, "is in the directory, but not in the file");
     if (prefixed && prefix_of(tensor.name) != nullptr) tensor.name.erase(0, 1);

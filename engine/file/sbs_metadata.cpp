@@ -28,7 +28,7 @@ void check_layer(const SbsLayerConfig& layer, const SbsConfig& config, const std
       refuse(file, std::string(name) + " is " + std::to_string(value) + ", expected 1 to " + std::to_string(max));
   };
   range("ff_hidden_dim", layer.ff_hidden_dim, kMaxSize);
-  range("heads", layer.heads, 4096);
+  range("heads", layer.heads, 256);  // each is planned for, in every layer
   range("kv_heads", layer.kv_heads, layer.heads);
   range("qkv_dim", layer.qkv_dim, 4096);
   if (layer.heads % layer.kv_heads != 0) refuse(file, "kv_heads does not divide heads");

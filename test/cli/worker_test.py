@@ -1,9 +1,11 @@
 """carat run --input-format jsonl: many requests, one load."""
+import collections
 import json
 import os
 import random
 import signal
 import subprocess
+import time
 
 import carat_cli as cli
 import events
@@ -103,13 +105,36 @@ class Worker(cli.ModelCase):
         bad = [b"{", b"[]", b"null", b'{"id": "x"}', b'{"id": {}, "prompt": "x"}', b'{"prompt": 3}', b"\xff\xfe",
                b'{"prompt": "a", "messages": []}', b'{"prompt": "\\u0000"}', b'{"prompt": "x", "options": {"temp": "hot"}}',
                b'{"prompt": "x", "options": {"tmp": 1}}', b'{"prompt": "x", "colour": 1}', b'{"prompt": "x", "options": {"temp": 1e999}}',
-               b'{"messages": [{"role": "king", "content": "x"}]}', b'{"prompt": "x", "options": 3}']
+               b'{"messages": [{"role": "king", "content": "x"}]}', b'{"prompt": "x", "options": 3}',
+               b'{"cancel": "good", "prompt": "x"}', b'{"prompt": "x", "options": {"grammar-file": "-"}}',
+               b'{"prompt": "x", "options": {"json-schema": ' + b'{"a":' * 80000 + b"1" + b"}" * 80000 + b"}}"]
         requests, end = self.work(lines(*bad, {"id": "good", "prompt": "Tim"}), "-n", 3, code=7)
         self.assertEqual(requests["good"][-1]["type"], "result")
         errors = [event for own in requests.values() for event in own if event["type"] == "error"]
         self.assertEqual(sorted(error["line"] for error in errors), list(range(1, len(bad) + 1)))
         self.assertEqual((end["requests"], end["failed"]), (len(bad) + 1, len(bad)))
         self.assertTrue(all(not error["retryable"] for error in errors))
+
+    def test_a_constraint_of_the_worker_holds_for_requests_with_other_options(self):
+        requests, _ = self.work(lines({"id": "its", "prompt": "x", "options": {"temp": 0}},
+                                      {"id": "own", "prompt": "x", "options": {"regex": "[ab]{2}"}}),
+                                "--regex", "[0-9]{3}", "-n", 9)
+        self.assertRegex(requests["its"][-1]["text"], r"^[0-9]{3}$")
+        self.assertRegex(requests["own"][-1]["text"], r"^[ab]{2}$")
+
+    def test_a_system_text_is_said_once(self):
+        twice = {"system": "Be brief.", "messages": [{"role": "system", "content": "Be long."},
+                                                     {"role": "user", "content": "Hi"}]}
+        result = cli.carat("run", "-m", "demo", "--input-format", "jsonl", "-o", "ndjson", "-n", 1,
+                           stdin=lines(twice))
+        self.assertEqual(events.parse(result.out)[0]["type"], "error")
+
+    def test_events_that_cannot_be_written_end_it_with_a_line(self):
+        with open("/dev/full", "wb") as full:
+            process = cli.start("run", "-m", "demo", "--input-format", "jsonl", "-o", "ndjson", stdin=subprocess.PIPE,
+                                stdout=full)
+            _, err = process.communicate(lines({"prompt": "hi"}, {"prompt": "ho"}), cli.TIMEOUT)
+        self.assertEqual((process.returncode, err.count(b"carat: error: ")), (1, 1), err)
 
     def test_blank_lines_and_a_missing_last_line_end(self):
         requests, end = self.work(b'\n  \n{"id": 5, "prompt": "Tim"}\n\n{"id": "b", "prompt": "Tim"}', "-n", 2)
@@ -228,6 +253,21 @@ class Live(cli.ModelCase):
                 self.assertEqual(ends["0"]["finish_reason"], reason)
                 self.assertEqual(ends["3"]["code"], reason)
                 process.stdin.close()
+
+    def test_a_slow_reader_gets_one_end_of_every_waiting_request(self):
+        many = [{"id": str(i), "prompt": "Tim", "options": {"n": 100}} for i in range(1200)]
+        worker = cli.start("run", cli.STORIES, "--raw", "--input-format", "jsonl", "-o", "ndjson", "-t", 1,
+                           stdin=subprocess.PIPE)
+        worker.stdin.write(lines(*many))
+        worker.stdin.flush()
+        head = worker.stdout.read(4096)
+        worker.send_signal(signal.SIGTERM)
+        time.sleep(0.3)  # the events fill the pipe, and its last words come on top
+        rest, err = worker.communicate(timeout=cli.TIMEOUT)
+        self.assertEqual(worker.returncode, 143, err)
+        ends = collections.Counter(json.loads(line)["id"] for line in (head + rest).splitlines()
+                                   if json.loads(line)["type"] in ("result", "error"))
+        self.assertEqual([name for name, count in ends.items() if count != 1], [])
 
     def test_a_reader_that_leaves_ends_it_in_silence(self):
         process = cli.start("run", cli.STORIES, "--input-format", "jsonl", "-o", "ndjson", stdin=subprocess.PIPE)

@@ -57,13 +57,18 @@ std::vector<float> numbered(std::size_t n) {
 }
 
 // A folder of one small layer, its values numbered from 0 in each tensor.
-void write_small_model(const TempDir& folder, const json& config) {
+void write_small_model(const TempDir& folder, const json& config, bool doubles = false) {
   const bool post_norms = config["model_type"] == "gemma2" || config["model_type"] == "gemma3_text";
   test::SafetensorsWriter writer;
   const auto add = [&](const std::string& name, std::vector<std::uint64_t> shape) {
     std::uint64_t n = 1;
     for (const std::uint64_t dim : shape) n *= dim;
-    writer.add(name, shape, numbered(n));
+    const std::vector<float> values = numbered(n);
+    if (doubles) {
+      writer.add_doubles(name, shape, {values.begin(), values.end()});
+    } else {
+      writer.add(name, shape, values);
+    }
   };
   add("model.embed_tokens.weight", {6, 16});
   add("model.norm.weight", {16});
@@ -112,6 +117,32 @@ TEST_CASE("hugging face: a llama's queries and keys are put into GGUF's order of
   CHECK(source.find("output.weight") == nullptr);
   CHECK(source.metadata().count("llama.rope.dimension_count", 1, 100) == 8);
   CHECK(read_config(*source.file).heads == 2);
+}
+
+TEST_CASE("hugging face: doubles of a llama are read in the same order", "[hugging_face]") {
+  const TempDir folder, doubles;
+  write_small_model(folder, small_config("llama"));
+  write_small_model(doubles, small_config("llama"), true);
+  const ModelSource floats = open_source(folder.path());
+  const ModelSource source = open_source(doubles.path());
+  for (const SourceTensor& tensor : source.tensors) {
+    INFO(tensor.name);
+    CHECK(read_all(tensor) == read_all(*floats.find(tensor.name)));
+  }
+  CHECK_FALSE(source.find("blk.0.attn_q.weight")->copy);
+}
+
+TEST_CASE("hugging face: a vocabulary is no larger than the embedding", "[hugging_face][robust]") {
+  const TempDir folder;
+  json config = small_config("llama");
+  config["vocab_size"] = 1 << 20;
+  write_small_model(folder, config);
+  CHECK_THROWS_WITH(open_source(folder.path()), Contains("vocab_size: is 1048576, but the embedding has 6 rows"));
+  write_small_model(folder, small_config("llama"));
+  json tokenizer = tiny_tokenizer(kQwenSplit);
+  tokenizer["added_tokens"][0]["id"] = 1 << 20;
+  test::write_file(folder / "tokenizer.json", tokenizer.dump());
+  CHECK_THROWS_WITH(open_source(folder.path()), Contains("token '<|end|>': its id 1048576 is too large"));
 }
 
 TEST_CASE("hugging face: Gemma's norms gain their 1, other tensors stay", "[hugging_face]") {

@@ -135,6 +135,33 @@ TEST_CASE("a logit bias promotes and forbids", "[sampler]") {
   CHECK(Sampler(options, 3).pick(std::vector<float>{2, 1, 0}) == 1);
 }
 
+TEST_CASE("a bias of infinity is a certainty, with and without top-p", "[sampler]") {
+  for (const float top_p : {1.0f, 0.9f}) {
+    SamplingOptions options = plain();
+    options.top_p = top_p;
+    options.logit_bias = {{2, HUGE_VALF}};
+    Sampler sampler(options, 5);
+    for (int i = 0; i < 100; ++i) CHECK(sampler.pick(std::vector<float>{9, 3, -4, 0, 1}) == 2);
+  }
+}
+
+TEST_CASE("biases that exclude all that may follow are named as the reason", "[sampler]") {
+  SamplingOptions options = plain();
+  options.logit_bias = {{1, -HUGE_VALF}};
+  Sampler sampler(options, 2);
+  CHECK_THROWS_WITH(sampler.pick(std::vector<float>{-HUGE_VALF, 1}), Catch::Contains("no token is left"));
+}
+
+TEST_CASE("a token that came often is penalised once at each pick", "[sampler]") {
+  SamplingOptions options = plain();
+  options.temperature = 0;
+  options.presence_penalty = 1;
+  Sampler sampler(options, 3);
+  for (const TokenId id : {0, 1, 0, 0}) sampler.note(id);
+  const std::vector<float> logits = {2.5f, 2.25f, 1.375f};  // 1.5, 1.25 and 1.375 with the penalty
+  for (int i = 0; i < 3; ++i) CHECK(sampler.pick(logits) == 0);
+}
+
 TEST_CASE("a seed gives the same tokens again, another seed others", "[sampler]") {
   const std::vector<float> logits(100, 0.0f);
   const auto sequence = [&](std::uint64_t seed) {

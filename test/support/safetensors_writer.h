@@ -31,6 +31,11 @@ class SafetensorsWriter {
     place(name, "BF16", shape, 2);
     data_.append(reinterpret_cast<const char*>(values.data()), values.size() * 2);
   }
+  void add_doubles(const std::string& name, const std::vector<std::uint64_t>& shape,
+                   const std::vector<double>& values) {
+    place(name, "F64", shape, 8);
+    data_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
+  }
   void add_hole(const std::string& name, const std::vector<std::uint64_t>& shape) { place(name, "BF16", shape, 2); }
 
   void write(const std::filesystem::path& path) const {

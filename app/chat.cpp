@@ -137,11 +137,13 @@ int Chat::take_lines() {
       case LineEditor::Event::cancelled:
         done = take_interrupt();
         break;
-      case LineEditor::Event::interrupted:
-        if (watch_.signal() != SIGINT || !reads_terminal_) return watch_.ending().exit_code();
-        watch_.renew();
+      case LineEditor::Event::interrupted: {
+        const Ending ending = watch_.ending();
+        if (ending.signal != SIGINT || !reads_terminal_) return ending.exit_code();
+        watch_.renew(ending);
         done = take_interrupt();
         break;
+      }
       case LineEditor::Event::line:
         interrupted_.reset();
         done = reads_json_ ? take_message(line) : take_line(line);
@@ -272,7 +274,7 @@ void Chat::tell_start(const Conversation::Plan& plan, Request& request) {
 std::optional<int> Chat::end_answer(const Conversation::Plan& plan, Reply reply, Request& request) {
   const Ending ending = watch_.ending();
   const bool is_late = ending.kind == Ending::Kind::alarm;
-  watch_.renew();
+  watch_.renew(ending);
   if (events_) {
     const int code = request.finish(reply.result, is_late ? Ending{Ending::Kind::timeout} : ending);
     if (code != kExitDone) events_.note_failure();
@@ -333,7 +335,10 @@ std::optional<int> Chat::offer(std::string text) {
     next_ = std::move(text);
     return std::nullopt;
   }
-  if (has_external_editor() && edit_externally(text)) return ask(text);
+  if (has_external_editor() && edit_externally(text)) {
+    check_text(text, "the editor's text");
+    return ask(text);
+  }
   say("[taken back; this terminal cannot edit it:]\n" + clean_text(text));
   return std::nullopt;
 }

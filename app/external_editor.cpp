@@ -46,8 +46,21 @@ class PrivateFile {
   std::string path_;
 };
 
-// The shell reads the command, which may have arguments; signals are as they were before carat took them.
+// The keys of the terminal, Ctrl-C among them, go to this process group from now on. Who asks from behind would be
+// stopped for it.
+void give_terminal_to(pid_t group) {
+  sigset_t stop, before;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTTOU);
+  ::pthread_sigmask(SIG_BLOCK, &stop, &before);
+  (void)::tcsetpgrp(STDIN_FILENO, group);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+// The shell reads the command, which may have arguments; no signal is blocked or ignored.
 [[noreturn]] void become_editor(const char* command, const std::string& path) {
+  ::setpgid(0, 0);
+  give_terminal_to(::getpid());
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -62,10 +75,17 @@ bool run_editor(const char* command, const std::string& path) {
   const pid_t child = ::fork();
   if (child == 0) become_editor(command, path);
   if (child < 0) return false;
+  ::setpgid(child, child);  // as the child does: whoever comes first
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) return false;
+  for (pid_t waited = 0; waited != child;) {
+    waited = ::waitpid(child, &status, WUNTRACED);
+    if (waited < 0 && errno != EINTR) break;
+    if (waited == child && WIFSTOPPED(status)) {  // it has no shell to go back to but through here
+      ::kill(-child, SIGCONT);
+      waited = 0;
+    }
   }
+  give_terminal_to(::getpgrp());
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 

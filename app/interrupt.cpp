@@ -67,6 +67,9 @@ void speak(const std::function<void()>& words, Interrupt::Clock::duration patien
   }
 }
 
+// Whether the process may go on behind it.
+bool is_renewable(const Ending& ending) { return ending.signal == SIGINT || ending.kind == Kind::alarm; }
+
 }  // namespace
 
 int Ending::exit_code() const {
@@ -222,10 +225,10 @@ void Interrupt::take_deadlines() {
 
 void Interrupt::take(const Ending& ending) {
   if (watch_ == nullptr) end_process(ending);
-  if (watch_->ending_ && watch_->ending_.kind != Kind::alarm) {
-    if (ending.signal == SIGINT) end_process(ending);
-    return;  // it has been asked already
-  }
+  const bool is_asked = watch_->ending_ && watch_->ending_.kind != Kind::alarm;
+  if (is_asked && ending.signal == SIGINT) end_process(ending);
+  // It has been asked already; but what may be forgotten gives way to what may not.
+  if (is_asked && (is_renewable(ending) || !is_renewable(watch_->ending_))) return;
   watch_->ending_ = ending;
   if (grace_ && ending.kind != Kind::alarm) last_moment_ = Clock::now() + *grace_;
   watch_->source_.request_stop();
@@ -266,10 +269,10 @@ Ending Interrupt::Watch::ending() const {
   return ending_;
 }
 
-void Interrupt::Watch::renew() {
+void Interrupt::Watch::renew(const Ending& answered) {
   const std::lock_guard lock(interrupt_.mutex_);
-  const bool is_answered = ending_.signal == SIGINT || ending_.kind == Kind::alarm;
-  if (!is_answered) return;
+  const bool is_same = ending_.kind == answered.kind && ending_.signal == answered.signal;
+  if (!is_same || !is_renewable(ending_)) return;
   interrupt_.last_moment_.reset();
   ending_ = {};
   source_ = std::stop_source();

@@ -91,8 +91,9 @@ class Interrupt::Watch {
   int signal() const { return ending().signal; }  // that asked; 0: none did
   int descriptor() const { return descriptor_; }  // readable once asked
 
-  // Forgets a SIGINT or an alarm that was answered. The others are there to stay. Tokens handed out before are void.
-  void renew();
+  // Forgets `answered`, a SIGINT or an alarm, unless something else has come since. The others are there to stay. Tokens
+  // handed out before are void.
+  void renew(const Ending& answered);
 
  private:
   friend class Interrupt;

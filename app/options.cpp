@@ -90,7 +90,7 @@ std::string ModelFlags::take_path(std::vector<std::string>& words) const {
   const std::string_view set = environment("CARAT_MODEL");
   const std::string standing = set.empty() ? fallback : std::string(set);
   const bool is_stdin = !words.empty() && words.front() == "-";
-  if (!words.empty() && !(is_stdin && !standing.empty())) {
+  if (!words.empty() && !is_stdin) {
     const std::string word = words.front();
     const std::string found = model_path(word);
     if (!names_model(found)) throw_no_model(word);

@@ -102,6 +102,9 @@ void RunOptions::check() const {
   if (!prompt.prompts.empty() || !prompt.file.empty() || !messages.empty()) {
     throw BadUsage("--input-format jsonl: the prompts come on standard input");
   }
+  for (const auto& file : stdin_files()) {
+    throw BadUsage(file + ": standard input has the requests, and no file besides");
+  }
 }
 
 }  // namespace carat

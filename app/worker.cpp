@@ -57,13 +57,13 @@ class Worker {
   void end_late();
   void begin_waiting();
   void begin(Queue::iterator at);
-  void drop(Queue::iterator at);
+  Queue take(Queue::iterator at);
+  void end_waiting(Queue::iterator at, const ErrorEvent& error);
   void step_all();
   void write(Jobs::iterator at, std::span<const float> logits);
   void attempt(Jobs::iterator at, const std::function<void(Job&)>& work);
   void end_all(const Ending& ending);
   void fail_all(const ErrorEvent& error);
-  void end_waiting(const Ending& ending);
   void tell_end();
   void end(Jobs::iterator at, StopReason reason, const Ending& ending);
   void remove(Jobs::iterator at);
@@ -95,7 +95,7 @@ void Worker::serve() {
     if (ending && ending.kind != Kind::alarm) {
       return end_all(ending);
     }
-    if (ending) watch_.renew();
+    if (ending) watch_.renew(ending);
     end_late();
     if (running_.empty() && waiting_.empty() && input_.ended()) return;
     step_all();
@@ -116,7 +116,8 @@ int Worker::work() {
   }
   if (!watch_.ending()) interrupt_.clear_deadline();
   tell_end();
-  if (const Ending ending = watch_.ending()) return ending.exit_code();
+  const Ending ending = watch_.ending();
+  if (ending && ending.kind != Kind::alarm) return ending.exit_code();
   return failed_ > 0 ? kExitBatch : kExitDone;
 }
 
@@ -163,8 +164,7 @@ void Worker::refuse(const std::string& id, std::size_t line, const std::exceptio
 void Worker::cancel(const std::string& id) {
   const auto queued = std::ranges::find(waiting_, id, &WorkerRequest::id);
   if (queued != waiting_.end()) {
-    make_sink(id)->on(ErrorEvent{"cancelled", "cancelled", "", Phase::input, kCancelled.exit_code(), false});
-    return drop(queued);
+    return end_waiting(queued, {"cancelled", "cancelled", "", Phase::input, kCancelled.exit_code(), false});
   }
   const auto at = std::ranges::find(running_, id, [](const auto& job) { return job->id(); });
   if (at != running_.end()) end(at, StopReason::cancelled, kCancelled);
@@ -186,9 +186,8 @@ void Worker::end_late() {
   for (auto at = waiting_.begin(); at != waiting_.end();) {
     const auto asked = at++;
     if (!is_late(asked->deadline)) continue;
-    make_sink(asked->id)->on(unbegun({Kind::timeout}));
     ++failed_;
-    drop(asked);
+    end_waiting(asked, unbegun({Kind::timeout}));
   }
   if (next != alarm_) interrupt_.set_alarm(next);
   alarm_ = next;
@@ -198,7 +197,7 @@ void Worker::begin_waiting() {
   while (running_.size() < o_.parallel && !waiting_.empty()) begin(waiting_.begin());
 }
 
-// A request is always in one of the lists, so that last words find it.
+// A request is in one of the lists until its end is told by whoever takes it out, so that last words find each once.
 void Worker::begin(Queue::iterator at) {
   const std::string id = at->id;
   const std::size_t line = at->line;
@@ -212,16 +211,24 @@ void Worker::begin(Queue::iterator at) {
   } catch (const OutputClosed&) {
     throw;
   } catch (const std::exception&) {
-    drop(at);
+    take(at);
+    ids_.erase(id);
     return refuse(id, line, std::current_exception());
   }
   attempt(std::prev(running_.end()), [](Job& job) { job.begin(); });
 }
 
-void Worker::drop(Queue::iterator at) {
-  ids_.erase(at->id);
+Worker::Queue Worker::take(Queue::iterator at) {
+  Queue one;
   const std::lock_guard lock(mutex_);
-  waiting_.erase(at);
+  one.splice(one.begin(), waiting_, at);
+  return one;
+}
+
+void Worker::end_waiting(Queue::iterator at, const ErrorEvent& error) {
+  const Queue taken = take(at);
+  ids_.erase(taken.front().id);
+  make_sink(taken.front().id)->on(error);
 }
 
 void Worker::step_all() {
@@ -254,25 +261,15 @@ void Worker::attempt(Jobs::iterator at, const std::function<void(Job&)>& work) {
 
 void Worker::end_all(const Ending& ending) {
   while (!running_.empty()) end(running_.begin(), StopReason::cancelled, ending);
-  end_waiting(ending);
-  const std::lock_guard lock(mutex_);
-  waiting_.clear();
+  for (; !waiting_.empty(); ++failed_) end_waiting(waiting_.begin(), unbegun(ending));
 }
 
 void Worker::fail_all(const ErrorEvent& error) {
   for (const auto& job : running_) job->request().fail(error);
-  for (const WorkerRequest& asked : waiting_) make_sink(asked.id)->on(error);
-  failed_ += running_.size() + waiting_.size();
+  failed_ += running_.size();
+  for (; !waiting_.empty(); ++failed_) end_waiting(waiting_.begin(), error);
   const std::lock_guard lock(mutex_);
   running_.clear();
-  waiting_.clear();
-}
-
-void Worker::end_waiting(const Ending& ending) {
-  for (const WorkerRequest& asked : waiting_) {
-    make_sink(asked.id)->on(unbegun(ending));
-    ++failed_;
-  }
 }
 
 void Worker::tell_end() {
@@ -301,8 +298,8 @@ std::unique_ptr<Sink> Worker::make_sink(const std::string& id) {
 void Worker::abandon(const Ending& ending) {
   if (!mutex_.try_lock_for(std::chrono::milliseconds(50))) return;  // and never unlocked: nothing may follow
   for (const auto& job : running_) job->request().abandon(ending);
-  failed_ += running_.size();
-  end_waiting(ending);
+  for (const WorkerRequest& asked : waiting_) make_sink(asked.id)->on(unbegun(ending));
+  failed_ += running_.size() + waiting_.size();
   tell_end();
 }
 

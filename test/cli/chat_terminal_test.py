@@ -120,6 +120,21 @@ class Line(chat_cli.ChatCase):
         chat.until(lambda: self.line(chat) == ">>> a cat", "text")
         self.assertEqual(self.say(chat, ""), "a cat")
 
+    def test_ctrl_c_in_the_editor_is_the_editors(self):
+        chat = self.talk("-n", 2, EDITOR="sh -c 'trap : INT; echo here >&2; sleep 5; echo saved >$0'")
+        chat.send("a cat\x07")
+        chat.expect("here")
+        chat.send("\x03")
+        chat.until(lambda: self.line(chat) == ">>> saved", "text")
+        self.assertEqual(self.say(chat, ""), "saved")
+
+    def test_a_folder_for_the_editors_file_that_is_not_there_is_no_end_of_the_chat(self):
+        chat = self.talk("-n", 2, EDITOR="true", TMPDIR="/nonexistent")
+        chat.send("a cat\x07")
+        chat.expect("the editor failed")
+        chat.until(lambda: self.line(chat) == ">>> a cat", "text")
+        self.assertEqual(self.say(chat, ""), "a cat")
+
     def test_what_is_typed_ahead_waits_for_the_prompt(self):
         chat = self.talk("-n", 1500, "--ignore-eos")
         chat.send(STORY + "\r")

@@ -40,6 +40,13 @@ int exit_code_of(Kind kind) {
   return kind == Kind::file_lost ? kExitModel : kind == Kind::out_of_memory ? kExitResource : kExitError;
 }
 
+[[noreturn]] void end_now(Kind kind) {
+  say_plainly(kind == Kind::file_lost       ? "carat: error: a file in use cannot be read any more\n"
+              : kind == Kind::out_of_memory ? "carat: error: not enough memory\n"
+                                            : "carat: error: internal, version " CARAT_VERSION "\n");
+  ::_exit(exit_code_of(kind));
+}
+
 // Calls only what a handler may.
 [[noreturn]] void wait_for_the_end(Kind kind, std::uintptr_t address) {
   const Record record{kind, address};
@@ -49,13 +56,11 @@ int exit_code_of(Kind kind) {
     while (::nanosleep(&rest, &rest) != 0 && errno == EINTR) {
     }
   }
-  say_plainly(kind == Kind::file_lost       ? "carat: error: a file in use cannot be read any more\n"
-              : kind == Kind::out_of_memory ? "carat: error: not enough memory\n"
-                                            : "carat: error: internal, version " CARAT_VERSION "\n");
-  ::_exit(exit_code_of(kind));
+  end_now(kind);
 }
 
 void on_signal(int signal, siginfo_t* info, void*) {
+  if (info->si_code == SI_USER) end_now(Kind::bug);  // from another process: no thread of ours stands where it came
   const bool is_of_a_file = signal == SIGBUS && (info->si_code == BUS_ADRERR || info->si_code == BUS_OBJERR);
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
   wait_for_the_end(is_of_a_file ? Kind::file_lost : Kind::bug, is_of_a_file ? address : 0);

@@ -33,13 +33,15 @@ void Request::send(const Event& event) {
   if (ended_) return;
   const auto* const delta = std::get_if<Delta>(&event);
   if (delta != nullptr) make_room(*delta);
-  ended_ = is_terminal(event);  // also if the sink fails: nobody is there to be told then
   try {
     sink_.on(event);
   } catch (const std::bad_alloc&) {  // nothing was told
-    ended_ = false;
+    throw;
+  } catch (...) {  // nobody is there to be told
+    ended_ = is_terminal(event);
     throw;
   }
+  ended_ = is_terminal(event);
   if (delta != nullptr) note(*delta);
 }
 
@@ -135,10 +137,11 @@ void Request::send_failure(const ErrorEvent& error) {
 }
 
 void Request::abandon(const Ending& ending) {
-  if (!mutex_.try_lock_for(kPatience)) return;  // and never unlocked: nothing may follow
-  if (ended_) return;
+  const bool is_fault = ending.kind == Kind::fault;
+  if (!mutex_.try_lock_for(kPatience) && !is_fault) return;  // and never unlocked: nothing may follow
+  if (ended_) return;                                        // who holds it in a fault, waits in that
+  if (is_fault) return send_failure(ended_early(ending));
   if (!held_.ids.empty() || !held_.text.empty()) send(std::exchange(held_, {}));
-  if (ending.kind == Kind::fault) return send_failure(ended_early(ending));
   if (so_far_.usage.completion_tokens == 0) {
     const ErrorEvent error = ended_early(ending);
     send(error);

@@ -81,7 +81,26 @@ void RunOptions::add_to(CLI::App& app) {
   log.add_to(app);
 }
 
+// The flags that read standard input.
+std::vector<std::string> RunOptions::stdin_flags() const {
+  std::vector<std::string> flags;
+  const auto note = [&flags](const char* flag, const std::string& file) {
+    if (file == "-") flags.emplace_back(flag);
+  };
+  note("--file", prompt.file);
+  note("--messages", messages);
+  note("--system-file", frame.system_file);
+  note("--json-schema-file", query.constraint.json_schema_file.value_or(""));
+  note("--grammar-file", query.constraint.grammar_file.value_or(""));
+  return flags;
+}
+
 void RunOptions::check() const {
+  const std::vector<std::string> readers = stdin_flags();
+  if (is_worker() && !readers.empty()) {
+    throw BadUsage(readers[0] + " -: standard input has the requests, and nothing else");
+  }
+  if (readers.size() > 1) throw BadUsage(readers[0] + " and " + readers[1] + ": standard input is read once");
   (void)query.constraint.automaton();  // what is wrong with it is said before the model is opened
   check_raw(raw, frame, render, messages);
   check_shown(output, echo, query.logprobs);
@@ -101,9 +120,6 @@ void RunOptions::check() const {
     throw BadUsage(lookup.name() + ": not with --input-format jsonl, where requests are answered together");
   if (!prompt.prompts.empty() || !prompt.file.empty() || !messages.empty()) {
     throw BadUsage("--input-format jsonl: the prompts come on standard input");
-  }
-  for (const auto& file : stdin_files()) {
-    throw BadUsage(file + ": standard input has the requests, and no file besides");
   }
 }
 

@@ -60,6 +60,9 @@ struct RunOptions {
 
   // Throws BadUsage for flags that do not go together.
   void check() const;
+
+ private:
+  std::vector<std::string> stdin_flags() const;
 };
 
 }  // namespace carat

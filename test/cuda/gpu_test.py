@@ -40,7 +40,7 @@ class Devices(cli.Case):
 
     def test_what_is_none(self):
         self.assert_fails(cli.carat("run", "-p", "x", "-ngl", "some", env=with_gpu()), 2, "-ngl some")
-        self.assert_fails(cli.carat("run", "-p", "x", "-ngl", "-1", env=with_gpu()), 2, "-ngl -1")
+        self.assert_fails(cli.carat("run", "-p", "x", "-ngl", "-1", env=with_gpu()), 2)
         self.assert_fails(cli.carat("run", "-p", "x", "--device", "cuda7", env=with_gpu()), 5, "cuda7")
         self.assert_fails(cli.carat("run", "-p", "x", "--device", "cpu", "-ngl", 2, env=with_gpu()), 5, "--device is cpu")
 
@@ -62,13 +62,13 @@ class Layers(cli.ModelCase):
                 self.assertEqual((start["device"], start["gpu_layers"], text), (device, layers, expected))
 
     def test_as_many_as_fit(self):
-        refused = self.story("-p", "x", "-n", 1, "-c", 64, "-ngl", "all", env=with_gpu(memory=271_500_000))
+        refused = self.story("-p", "x", "-n", 1, "-c", 64, "-ngl", "all", env=with_gpu(memory=269_800_000))
         self.assert_fails(refused, 5, "-ngl all: 5 layers take", "fits")
         fitting = int(refused.err.split("-ngl ")[-1].split()[0])
         self.assertTrue(0 < fitting < LAYERS, refused)
-        start, _ = self.start_and_text(memory=271_500_000)
+        start, _ = self.start_and_text(memory=269_800_000)
         self.assertEqual((start["gpu_layers"], start["device"]), (fitting, "cuda+cpu"))
-        start, _ = self.start_and_text("-ngl", fitting, memory=271_500_000)
+        start, _ = self.start_and_text("-ngl", fitting, memory=269_800_000)
         self.assertEqual(start["gpu_layers"], fitting)
         start, _ = self.start_and_text(memory=1 << 20)
         self.assertEqual((start["gpu_layers"], start["device"]), (0, "cpu"))

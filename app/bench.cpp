@@ -188,7 +188,8 @@ class Bench {
   Bench(const BenchFlags& flags, const Plan& plan, Interrupt& interrupt)
       : flags_(flags), plan_(plan), interrupt_(interrupt), reports_(flags) {}
 
-  int run() {
+  // What a failure leaves of the report is whole.
+  int run() try {
     std::vector<std::optional<BenchModel>> files;  // all at once, so that a missing one is known before the first test
     for (const ModelChoice& choice : plan_.models) {
       const auto* const path = std::get_if<std::string>(&choice);
@@ -202,11 +203,13 @@ class Bench {
     }
     reports_.end();
     return stopped() ? watch_->ending().exit_code() : kExitDone;
+  } catch (const std::exception&) {
+    if (watch_) end_report();
+    throw;
   }
 
  private:
-  // Where the work goes on past its deadline.
-  void end_report() try { reports_.end(); } catch (const OutputClosed&) {  // nobody is there to be told
+  void end_report() try { reports_.end(); } catch (const std::exception&) {  // nobody is there to be told
   }
 
   bool stopped() const { return watch_ && watch_->ending(); }

@@ -17,8 +17,7 @@ int chat(const ChatOptions& o, Call& call) {
   o.log.apply();
   o.check();
   const std::string path = o.model.take_path(call.words);
-  if (!call.words.empty())
-    throw BadUsage("'" + call.words.front() + "' is one argument too many", "the chat asks for what to say");
+  refuse_words(call, "the chat asks for what to say");
   if (!stdin_is_terminal() && o.input_format.empty()) {
     throw BadUsage("chat needs a terminal to read from",
                    "for one answer use 'carat run'; --input-format has the lines of standard input answered");
@@ -38,6 +37,7 @@ void ChatOptions::check() const {
   check_raw(raw, frame, render, messages);
   check_shown(output, echo, logprobs);
   overflow.check(lookup);
+  session.check();
   const int begun = int{continues} + int{!session.file.empty()} + int{!messages.empty()};
   if (begun > 1) throw BadUsage("--continue, --session and --messages: one of them");
   if (constraint.given() && render.wants_thoughts()) throw BadUsage("a constraint holds an answer without thoughts");

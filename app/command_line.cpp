@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/config_file.h"
+#include "app/environment.h"
 #include "app/failure.h"
 #include "app/flags.h"
 #include "app/help.h"
@@ -148,6 +149,10 @@ struct CommandLine::Walk {
   }
 };
 
+void refuse_words(const Call& call, const std::string& hint) {
+  if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many", hint);
+}
+
 CommandLine::CommandLine(const CommandRow& row) : row_(row), app_(std::make_unique<CLI::App>()) {
   app_->set_help_flag();
   app_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -197,9 +202,9 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
 // Values of the environment become flags where no argument gives them. CLI11 would leave out those that are wrong.
 void CommandLine::add_environment(Walk& walk) const {
   for (const CLI::Option* option : std::as_const(*app_).get_options()) {
-    const char* const value = std::getenv(option->get_envname().c_str());
-    if (value == nullptr || *value == '\0' || std::ranges::find(walk.given, option) != walk.given.end()) continue;
-    walk.flags.insert(walk.flags.end(), {"--" + option->get_lnames().front(), value});
+    const std::string_view value = environment(option->get_envname().c_str());
+    if (value.empty() || std::ranges::find(walk.given, option) != walk.given.end()) continue;
+    walk.flags.insert(walk.flags.end(), {"--" + option->get_lnames().front(), std::string(value)});
   }
 }
 
@@ -214,8 +219,8 @@ void CommandLine::add_settings(Walk& walk) const {
       if (is_flag_anywhere("--" + setting.name)) continue;
       throw BadUsage(setting.place + ": '" + setting.name + "' is no flag");
     }
-    const char* const variable = std::getenv(option->get_envname().c_str());
-    if (variable != nullptr || std::ranges::find(walk.given, option) != walk.given.end()) continue;
+    const bool is_set = !environment(option->get_envname().c_str()).empty();
+    if (is_set || std::ranges::find(walk.given, option) != walk.given.end()) continue;
     if (takes_value(*option)) {
       walk.flags.push_back(name);
       walk.flags.push_back(setting.value);

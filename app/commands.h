@@ -23,6 +23,9 @@ struct Call {
   Stopwatch start;  // since main() began. The kernel's start of the process is no better: exec() keeps an older one
 };
 
+// Throws BadUsage if a word is left that nobody has taken.
+void refuse_words(const Call& call, const std::string& hint = {});
+
 // The work of a command, which has its flags; returns the exit code.
 using Command = std::function<int(Call&)>;
 

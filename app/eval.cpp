@@ -84,7 +84,7 @@ int write_logits(const EvalOptions& o, const std::string& path, Interrupt& inter
 int eval(const EvalOptions& o, Call& call) {
   o.log.apply();
   const std::string path = o.model.take_path(call.words);
-  if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
+  refuse_words(call);
   if (o.text_file.empty() == o.ids_file.empty()) throw BadUsage("what to read: -f TEXT, or --ids-file IDS");
   if (o.ids_file.empty() != o.logits_out.empty()) throw BadUsage("--ids-file and --logits-out go together");
   if (o.last && o.logits_out.empty()) throw BadUsage("--last goes with --logits-out");

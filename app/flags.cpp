@@ -63,6 +63,14 @@ CLI::Validator validator(const ValueCheck& check) {
 
 }  // namespace
 
+std::optional<std::int64_t> parse_integer(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  std::int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && at == end ? std::optional(value) : std::nullopt;
+}
+
 ValueCheck one_of(std::vector<std::string> names) {
   const auto refusal = [names](std::string& input) {
     if (std::ranges::find(names, input) != names.end()) return std::string();

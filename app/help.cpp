@@ -45,7 +45,8 @@ std::string overview() {
 Command add_version(CLI::App& app) {
   const auto json = std::make_shared<bool>(false);
   add_switch(app, "--json", *json, "as JSON");
-  return [json](Call&) {
+  return [json](Call& call) {
+    refuse_words(call);
     if (*json) {
       print(json_line({{"name", "carat"},
                        {"version", CARAT_VERSION},

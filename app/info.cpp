@@ -226,7 +226,7 @@ std::string template_text(std::string_view text) {
 
 int show_info(const InfoOptions& o, Call& call) {
   const std::string path = o.model.take_path(call.words);
-  if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
+  refuse_words(call);
   const ModelFiles files = open_files(path, o.model.tokenizer);
   const ModelFile& file = files.file;
   if (o.memory && file.tensors().empty()) throw BadUsage("--memory: there are no tensors in " + path);

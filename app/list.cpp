@@ -2,7 +2,6 @@
 #include <sys/sysinfo.h>
 
 #include <cstdio>
-#include <fstream>
 
 #include "app/commands.h"
 #include "app/demo.h"
@@ -10,6 +9,7 @@
 #include "app/flags.h"
 #include "app/json_event.h"
 #include "app/log.h"
+#include "app/machine.h"
 #include "app/memory_need.h"
 #include "app/model_names.h"
 #include "app/output.h"
@@ -20,10 +20,6 @@
 
 namespace carat {
 namespace {
-
-void refuse_words(const Call& call) {
-  if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
-}
 
 struct ListOptions {
   bool json = false, names = false;
@@ -48,16 +44,6 @@ int list(const ListOptions& o, Call& call) {
   if (models.size() == 1 && !o.json && !o.names) text += "no other models; CARAT_MODELS names the folders to look in\n";
   print(o.json ? json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n" : text);  // ASCII alone
   return kExitDone;
-}
-
-// What the kernel calls the processor; empty if it does not say.
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const std::size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return {};
 }
 
 struct DevicesOptions {

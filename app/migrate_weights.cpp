@@ -14,7 +14,7 @@ struct MigrateFlags {
 };
 
 int migrate(const MigrateFlags& o, Call& call) {
-  if (!call.words.empty()) throw BadUsage("'" + call.words.front() + "' is one argument too many");
+  refuse_words(call);
   if (o.weights.empty() || o.output.empty()) throw BadUsage("--weights and --output-weights: both are needed");
   check_target(o.output, o.force);
   migrate(o.weights, o.tokenizer, o.output, o.force ? Existing::replace : Existing::keep);

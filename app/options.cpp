@@ -225,6 +225,10 @@ void OverflowFlags::check(const LookupFlags& lookup) const {
   if (lookup.is_asked_for() && policy == Overflow::shift) throw BadUsage(lookup.name() + ": not with --overflow shift");
 }
 
+void SessionFlags::check() const {
+  if (read_only && file.empty()) throw BadUsage("--session-ro goes with --session FILE");
+}
+
 void SessionFlags::add_to(CLI::App& app) {
   add_text(app, "--session,--prompt-cache", file, "FILE", "go on with the conversation in a file, and keep it there")
       ->group(kMore);

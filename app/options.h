@@ -112,6 +112,7 @@ struct SessionFlags {
   bool read_only = false;  // do not change it
 
   void add_to(CLI::App&);
+  void check() const;  // throws BadUsage for flags that do not go together
 };
 
 // --timeout: how long something may take.

@@ -66,6 +66,13 @@ void add_words(const std::vector<std::string>& words, bool escape, std::vector<s
   }
 }
 
+// With an empty line between; empty parts are none. None at all: nothing was given.
+std::optional<std::string> joined(std::vector<std::string> parts) {
+  if (parts.empty()) return std::nullopt;
+  std::erase_if(parts, [](const std::string& part) { return part.empty(); });
+  return join(parts, "\n\n");
+}
+
 }  // namespace
 
 void FrameFlags::add_to(CLI::App& app) {
@@ -142,8 +149,7 @@ void PromptFlags::add_given(std::vector<std::string>& parts) const {
 std::optional<std::string> PromptFlags::given() const {
   std::vector<std::string> parts;
   add_given(parts);
-  if (parts.empty()) return std::nullopt;
-  return join(parts, "\n\n");
+  return joined(std::move(parts));
 }
 
 std::optional<std::string> PromptFlags::text(const std::vector<std::string>& words) const {
@@ -155,8 +161,7 @@ std::optional<std::string> PromptFlags::text(const std::vector<std::string>& wor
   }
   add_given(parts);
   add_words(words, escape, parts);
-  if (parts.empty()) return std::nullopt;
-  return join(parts, "\n\n");
+  return joined(std::move(parts));
 }
 
 }  // namespace carat

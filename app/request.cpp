@@ -14,6 +14,7 @@ namespace {
 
 using Kind = Ending::Kind;
 
+constexpr double kProgressMs = 200;
 constexpr auto kPatience = std::chrono::milliseconds(100);  // within what Interrupt gives to last words
 
 }  // namespace
@@ -31,6 +32,8 @@ void Request::hold(const Delta& delta) {
 // With the mutex held.
 void Request::send(const Event& event) {
   if (ended_) return;
+  const auto* const progress = std::get_if<Progress>(&event);
+  if (progress != nullptr && !is_due(*progress)) return;
   const auto* const delta = std::get_if<Delta>(&event);
   if (delta != nullptr) make_room(*delta);
   try {
@@ -43,6 +46,14 @@ void Request::send(const Event& event) {
   }
   ended_ = is_terminal(event);
   if (delta != nullptr) note(*delta);
+}
+
+// No more than five a second, and the last of each phase.
+bool Request::is_due(const Progress& progress) {
+  const double now = start_.ms();
+  if (progress.done < progress.total && now - progress_told_ms_ < kProgressMs) return false;
+  progress_told_ms_ = now;
+  return true;
 }
 
 // So that note() takes no memory: what was told is what the result says.
@@ -58,9 +69,10 @@ void Request::note(const Delta& delta) {
   if (phase_ != Phase::decode) {
     phase_ = Phase::decode;
     decode_began_ms_ = start_.ms();
-    so_far_.timings.ttft_ms = decode_began_ms_ - prefill_began_ms_;
+    so_far_.timings.ttft_ms = so_far_.timings.prompt_ms = decode_began_ms_ - prefill_began_ms_;
   }
   so_far_.usage.completion_tokens += delta.ids.size();
+  if (delta.channel == Channel::reasoning) so_far_.usage.reasoning_tokens += delta.ids.size();
   (delta.channel == Channel::answer ? so_far_.text : *so_far_.reasoning) += delta.text;
 }
 
@@ -93,7 +105,8 @@ void Request::complete(Result& result, const Ending& ending) const {
     result.reason = FinishReason::timeout;
   }
   // It came between the last token and here: the answer is whole.
-  if (ending.kind == Kind::timeout && result.reason != FinishReason::timeout) result.exit_code = kExitDone;
+  const bool is_whole = ending.kind == Kind::timeout && result.reason != FinishReason::timeout;
+  if (is_whole) result.exit_code = unmet ? kExitConstraint : kExitDone;
 }
 
 ErrorEvent Request::ended_early(const Ending& ending) const {

@@ -42,6 +42,7 @@ class Request : public Sink {
  private:
   void send(const Event& event);
   void send_failure(const ErrorEvent& error);
+  bool is_due(const Progress& progress);
   void make_room(const Delta& delta);
   void note(const Delta& delta);
   void complete(Result& result, const Ending& ending) const;
@@ -54,7 +55,7 @@ class Request : public Sink {
   Phase phase_ = Phase::usage;
   Result so_far_;
   Delta held_;  // behind what so_far_ has
-  double prefill_began_ms_ = 0, decode_began_ms_ = 0;
+  double prefill_began_ms_ = 0, decode_began_ms_ = 0, progress_told_ms_ = -1e9;
 };
 
 }  // namespace carat

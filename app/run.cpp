@@ -18,6 +18,7 @@
 #include "app/user_path.h"
 #include "app/worker.h"
 #include "engine/error.h"
+#include "engine/file/output_file.h"
 
 namespace carat {
 namespace {
@@ -34,6 +35,7 @@ void warn(Request& request, const Warning& warning) {
 // The conversation that --session names, if any.
 std::optional<Transcript> read_session(const SessionFlags& session) {
   if (session.file.empty()) return std::nullopt;
+  if (!session.read_only) OutputFile trial(session.file);  // what cannot be kept is said before the answer
   if (!is_there(session.file)) return Transcript();
   return parse_transcript(read_text(session.file), session.file);
 }
@@ -133,7 +135,8 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   Interrupt::Watch watch(call.interrupt);
   request.on(asker.start(prepared));
   for (const Warning& warning : asker.warnings()) warn(request, warning);
-  const Result expected = asker.expected(prepared, session.cache_bytes());
+  Result expected = asker.expected(prepared, session.cache_bytes());
+  expected.usage.cached_tokens = known;
   request.expect(expected);
   if (o.output.shows_progress()) {
     request.on(Progress{Phase::load, expected.memory.weights, expected.memory.weights, "bytes", load_ms});

@@ -105,6 +105,7 @@ void RunOptions::check() const {
   check_raw(raw, frame, render, messages);
   check_shown(output, echo, query.logprobs);
   overflow.check(lookup);
+  session.check();
   const bool has_session = !session.file.empty();
   if (has_session && (raw || !messages.empty())) {
     throw BadUsage("--session: neither --raw nor --messages go with it: it is a conversation itself");

@@ -1,6 +1,4 @@
 // The user's settings file: lines become flags of carat run, or are refused by their place.
-#include <algorithm>
-
 #include "app/config_file.h"
 #include "app/failure.h"
 #include "app/flags.h"
@@ -13,23 +11,19 @@ namespace {
 // As the command line has them.
 void apply(const std::vector<Setting>& settings) {
   RunOptions options;
-  CLI::App app;
-  app.set_help_flag();
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  options.add_to(app);
+  FlagParser parser;
+  options.add_to(parser.app());
   std::vector<std::string> arguments;
   for (const Setting& setting : settings) {
     const std::string name = "--" + setting.name;
-    const CLI::Option* const option = app.get_option_no_throw(name);
-    if (option == nullptr) continue;
-    if (option->get_items_expected_min() == 0) {
-      arguments.push_back(name + "=" + setting.value);
-    } else {
+    if (!parser.has(name)) continue;
+    if (parser.takes_value(name)) {
       arguments.insert(arguments.end(), {name, setting.value});
+    } else {
+      arguments.push_back(name + "=" + setting.value);
     }
   }
-  std::ranges::reverse(arguments);
-  app.parse(std::move(arguments));
+  parser.parse(std::move(arguments));
 }
 
 }  // namespace
@@ -38,7 +32,6 @@ void run(std::span<const std::byte> input) {
   try {
     apply(parse_settings(text_of(input), "input", "run"));
   } catch (const Failure&) {
-  } catch (const CLI::ParseError&) {
   }
 }
 

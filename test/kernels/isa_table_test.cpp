@@ -243,7 +243,7 @@ TEST_CASE("products with many tokens agree with the reference, for every type, h
       std::vector<std::byte> bytes = random_weights(type.id, rows, cols, 31);
       const Tensor w{type.id, rows, cols, bytes.data()};
       const auto multiply = [&](const Table& table) {
-        cpu::CpuBackend backend(table, 2);
+        cpu::CpuBackend backend(table, {2});
         const Tensor out = backend.make(DType::f32, tokens, rows);
         backend.matmul(random_activations(backend, tokens, cols, 37), 0, {{out, w}});
         return values_of(backend, out);
@@ -270,7 +270,7 @@ TEST_CASE("gated feed-forward networks of many tokens agree with the reference, 
     const Tensor w_gate{gate, hidden, width, gate_bytes.data()}, w_up{up, hidden, width, up_bytes.data()},
         w_down{down, width, hidden, down_bytes.data()};
     const auto feed = [&](const Table& table) {
-      cpu::CpuBackend backend(table, 2);
+      cpu::CpuBackend backend(table, {2});
       const Tensor out = backend.make(DType::f32, tokens, width);
       backend.feed_forward(out, random_activations(backend, tokens, width, 9), 0, {w_gate, w_up, w_down, Gate::gelu});
       return values_of(backend, out);
@@ -288,7 +288,7 @@ TEST_CASE("integer products of a panel do not overflow, even with the largest co
   std::fill(std::begin(block.scales), std::end(block.scales), std::int8_t{-128});
   block.d = half_from_float(1.0f);
   const Tensor w{DType::q6_k, 1, 256, &block};
-  cpu::CpuBackend backend(*isa, 1);
+  cpu::CpuBackend backend(*isa, {1});
   const Tensor x = backend.make(DType::f32, tokens, 256), out = backend.make(DType::f32, tokens, 1);
   std::fill_n(static_cast<float*>(x.where), tokens * 256, 1.0f);
   backend.matmul(x, 0, {{out, w}});

@@ -15,7 +15,7 @@ Job::Job(const Asker& asker, std::unique_ptr<Sink> sink, Batch& batch, WorkerReq
       query_(std::move(query)),
       seat_(batch),
       sampler_(query_.sampling, asker.model().model.config.vocabulary),
-      request_(*sink_, Stopwatch()),
+      request_(*sink_, Stopwatch(), Request::Company::one_of_many),
       writer_(*asker.model().tokenizer, query_.reply, request_),
       ids_(query_.prompt) {
   for (const TokenId id : query_.prompt) sampler_.note(id);

@@ -124,7 +124,7 @@ int Request::finish(Result result, const Ending& ending) {
   if (ending && result.usage.completion_tokens == 0 && result.reason == FinishReason::interrupted) {
     const ErrorEvent error = ended_early(ending);
     send(error);
-    if (ending.kind == Kind::timeout) log_error(error.message, error.hint);
+    if (ending.kind == Kind::timeout && company_ == Company::only) log_error(error.message, error.hint);
     return error.exit_code;
   }
   complete(result, ending);
@@ -158,7 +158,7 @@ void Request::abandon(const Ending& ending) {
   if (so_far_.usage.completion_tokens == 0) {
     const ErrorEvent error = ended_early(ending);
     send(error);
-    if (ending.kind == Kind::timeout) log_error(error.message, error.hint);
+    if (ending.kind == Kind::timeout && company_ == Company::only) log_error(error.message, error.hint);
     return;
   }
   Result result = so_far_;

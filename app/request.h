@@ -13,8 +13,12 @@ namespace carat {
 // Passes events on to a sink, one at a time and none after the last. Any thread may call.
 class Request : public Sink {
  public:
+  // Who reads standard error is told of a deadline where it is the only request of the process.
+  enum class Company { only, one_of_many };
+
   // Times in results count from `start`. The sink outlives it.
-  Request(Sink& sink, Stopwatch start) : sink_(sink), start_(start) {}
+  Request(Sink& sink, Stopwatch start, Company company = Company::only)
+      : sink_(sink), start_(start), company_(company) {}
 
   void on(const Event& event) override;
   void hold(const Delta& delta) override;
@@ -50,6 +54,7 @@ class Request : public Sink {
 
   Sink& sink_;
   Stopwatch start_;
+  Company company_;
   mutable std::timed_mutex mutex_;  // of all below
   bool ended_ = false;
   Phase phase_ = Phase::usage;

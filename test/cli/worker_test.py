@@ -20,6 +20,7 @@ class Worker(cli.ModelCase):
         result = cli.carat("run", cli.STORIES, "--raw", "--temp", 0, "--input-format", "jsonl", "-o", "ndjson", *flags,
                            stdin=stdin)
         self.assertEqual(result.code, code, result)
+        self.assertNotIn("carat: error: the deadline", result.err)  # of a request: told in its events
         listed = events.parse(result.out)
         self.assertEqual([event["type"] for event in listed].count("end"), 1)
         self.assertEqual(listed[-1]["type"], "end")

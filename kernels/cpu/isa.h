@@ -7,8 +7,9 @@
 
 namespace carat::cpu {
 
-// `wide` holds floating-point work; `narrow`, at most 256 bits, the products of quantised rows: sixteen int16 are the
-// natural piece of every block format, and 256-bit instructions have three ports to go to where 512-bit ones have two.
+// `wide` holds floating-point work; `narrow`, at most 256 bits, what is done to codes as int16: sixteen are the natural
+// piece of every block format, and 256-bit instructions have three ports to go to where 512-bit ones have two. (Rows of
+// quantised weights are multiplied as bytes of 512 bits where those have vpdpbusd: quad_product_x86.h.)
 // What fits the register file of panels: `panel_rows` rows times two registers of tokens in f32; `code_sums` sums of
 // integers, of up to `code_columns` registers of tokens. Where tokens are many and rows few, weights are read least.
 struct Baseline {

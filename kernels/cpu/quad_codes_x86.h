@@ -83,13 +83,39 @@ template <class Isa>
   return _mm512_ternarylogic_epi32(x, y, _mm512_set1_epi8(mask), 0xF8);
 }
 
+// The nibbles of four blocks of 18 bytes: they lie within 64, but for the last eight, so a permutation of words takes
+// what three inserts would.
+template <class Isa, class Block>
+[[gnu::always_inline]] inline __m512i load_four_of_18(const Block* w) noexcept {
+  static_assert(sizeof(Block) == 18 && sizeof(w->qs) == 16);
+  struct Words {
+    std::uint16_t from[32];
+  };
+  static constexpr Words words = [] {
+    Words out{};
+    for (std::size_t i = 0; i < 32; ++i) out.from[i] = static_cast<std::uint16_t>((9 * (i / 8) + 1 + i % 8) % 32);
+    return out;
+  }();
+  const __m512i most = _mm512_permutexvar_epi16(_mm512_loadu_si512(words.from), _mm512_loadu_si512(w));
+  long long last;
+  __builtin_memcpy(&last, w[3].qs + 8, sizeof last);
+  return _mm512_mask_set1_epi64(most, 0x80, last);
+}
+
+template <class Isa, class Block>
+[[gnu::always_inline]] inline __m512i load_nibbles(const Block* w) noexcept {
+  if constexpr (sizeof(Block) == 18)
+    return load_four_of_18<Isa>(w);
+  else
+    return load_four<Isa>(w[0].qs, w[1].qs, w[2].qs, w[3].qs);
+}
+
 template <class Isa, class Block>
 struct QuadsOfNibbles {
   static constexpr bool kSigned = false;
   template <std::size_t quad>
   [[gnu::always_inline]] static QuadCodes<Isa> codes(const Block* w) noexcept {
-    w += 4 * quad;
-    const __m512i bytes = load_four<Isa>(w[0].qs, w[1].qs, w[2].qs, w[3].qs);
+    const __m512i bytes = load_nibbles<Isa>(w + 4 * quad);
     return {{low_nibbles<Isa>(bytes), high_nibbles<Isa>(bytes)}};
   }
 };
@@ -154,8 +180,7 @@ struct QuadReader<Isa, BlockIQ4_NL> {
   static constexpr bool kSigned = true;
   template <std::size_t quad>
   [[gnu::always_inline]] static QuadCodes<Isa> codes(const BlockIQ4_NL* w) noexcept {
-    w += 4 * quad;
-    return iq4_quads<Isa>(load_four<Isa>(w[0].qs, w[1].qs, w[2].qs, w[3].qs));
+    return iq4_quads<Isa>(load_nibbles<Isa>(w + 4 * quad));
   }
 };
 template <class Isa>

@@ -4,10 +4,10 @@
 
 namespace carat::cpu {
 
-// Up to sixteen halves, `stride` bytes apart, as floats, zeros behind them: by a permutation of each 64 bytes, as
-// inserts one by one would keep the port that widens bytes busy.
-template <class Isa, std::size_t n, std::size_t stride>
-[[gnu::always_inline]] inline __m512 gather_sixteen(const void* first) noexcept {
+// Up to sixteen halves, at `offset` in each of as many blocks of `stride` bytes, as floats, zeros behind them: by a
+// permutation of each 64 bytes, as inserts one by one would keep the port that widens bytes busy.
+template <class Isa, std::size_t n, std::size_t stride, std::size_t offset = 0>
+[[gnu::always_inline]] inline __m512 gather_sixteen(const void* blocks) noexcept {
   struct Lanes {
     std::uint16_t from[32];
     std::uint32_t of_piece[(n * stride + 63) / 64];
@@ -15,8 +15,8 @@ template <class Isa, std::size_t n, std::size_t stride>
   static constexpr Lanes lanes = [] {
     Lanes out{};
     for (std::size_t i = 0; i < n; ++i) {
-      out.from[i] = static_cast<std::uint16_t>(i * stride % 64 / 2);
-      out.of_piece[i * stride / 64] |= 1u << i;
+      out.from[i] = static_cast<std::uint16_t>((i * stride + offset) % 64 / 2);
+      out.of_piece[(i * stride + offset) / 64] |= 1u << i;
     }
     return out;
   }();
@@ -26,7 +26,7 @@ template <class Isa, std::size_t n, std::size_t stride>
   [&]<std::size_t... piece>(std::index_sequence<piece...>) __attribute__((always_inline)) {
     const auto add = [&]<std::size_t i>() __attribute__((always_inline)) {
       if constexpr (lanes.of_piece[i] != 0) {
-        const char* at = static_cast<const char*>(first) + 64 * i;
+        const char* at = static_cast<const char*>(blocks) + 64 * i;
         // The last one ends with the blocks, which may be the end of the file.
         constexpr __mmask32 kHere = i + 1 < kPieces || kLast == 64 ? ~0u : (1u << kLast / 2) - 1;
         const __m512i bytes = kHere == ~0u ? _mm512_loadu_si512(at) : _mm512_maskz_loadu_epi16(kHere, at);
@@ -87,8 +87,7 @@ template <class Isa, std::size_t units, class Block>
   using Read = Reader<Isa, Block>;
   if constexpr (Read::kElements == 32) {
     StepScales<Isa> out{gather_sixteen<Isa, units, sizeof(Block)>(w), _mm512_setzero_ps()};
-    if constexpr (Read::kHasMinimum)
-      out.minima = gather_sixteen<Isa, units, sizeof(Block)>(reinterpret_cast<const char*>(w) + sizeof(w->d));
+    if constexpr (Read::kHasMinimum) out.minima = gather_sixteen<Isa, units, sizeof(Block), sizeof(w->d)>(w);
     return out;
   } else if constexpr (std::is_same_v<Block, BlockQ4_K> || std::is_same_v<Block, BlockQ5_K>) {
     return packed_step_scales<Isa, units / 8>(w);

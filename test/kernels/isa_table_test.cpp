@@ -1,4 +1,6 @@
 // Every kernel of every instruction set this machine has, against the reference row, at sizes around the registers.
+#include <sys/mman.h>
+
 #include <array>
 #include <cmath>
 #include <random>
@@ -87,6 +89,29 @@ QuantisedRows bring_together(const Table& table, const std::vector<cpu::Activati
   return rows;
 }
 
+// Bytes that end with a page, behind which there is nothing.
+class AtTheEnd {
+ public:
+  explicit AtTheEnd(const std::vector<std::byte>& bytes) : size_((bytes.size() + kPage - 1) / kPage * kPage + kPage) {
+    pages_ =
+        static_cast<std::byte*>(::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    REQUIRE(pages_ != MAP_FAILED);
+    bytes_ = pages_ + size_ - kPage - bytes.size();
+    std::ranges::copy(bytes, bytes_);
+    REQUIRE(::mprotect(pages_ + size_ - kPage, kPage, PROT_NONE) == 0);
+  }
+  AtTheEnd(const AtTheEnd&) = delete;
+  AtTheEnd& operator=(const AtTheEnd&) = delete;
+  ~AtTheEnd() { ::munmap(pages_, size_); }
+
+  const std::byte* data() const { return bytes_; }
+
+ private:
+  static constexpr std::size_t kPage = 4096;
+  std::size_t size_;
+  std::byte *pages_, *bytes_;
+};
+
 double norm(const std::vector<float>& x) {
   double squares = 0;
   for (const float v : x) squares += static_cast<double>(v) * static_cast<double>(v);
@@ -100,7 +125,7 @@ TEST_CASE("row products agree with the reference for every type, on every instru
   for (const DTypeInfo& type : kDTypes) {
     for (const std::size_t blocks : {1, 2, 3, 7, 8, 9, 17, 28, 36, 63}) {
       const std::size_t cols = type.block == 1 ? 8 * blocks + blocks % 3 : blocks * type.block, rows = 3;
-      const auto w = random_weights(type.id, rows, cols, 17);
+      const AtTheEnd w(random_weights(type.id, rows, cols, 17));
       const std::vector<float> x = random_floats(cols, 23, 3);
       const QuantisedRow row = quantise(*isa, x);
       std::vector<float> found(rows), expected(rows);
@@ -119,7 +144,7 @@ TEST_CASE("a few tokens at once get the bits that each gets alone", "[isa]") {
   for (const DTypeInfo& type : kDTypes) {
     for (const std::size_t blocks : {1, 2, 3, 7, 8, 17, 36, 47}) {
       const std::size_t cols = type.block == 1 ? 61 * blocks + 3 : blocks * type.block;
-      const auto w = random_weights(type.id, rows, cols, 29);
+      const AtTheEnd w(random_weights(type.id, rows, cols, 29));
       std::vector<std::vector<float>> x;
       std::vector<QuantisedRow> quantised;
       std::vector<cpu::Activation> views;
@@ -243,7 +268,7 @@ TEST_CASE("products with many tokens agree with the reference, for every type, h
       std::vector<std::byte> bytes = random_weights(type.id, rows, cols, 31);
       const Tensor w{type.id, rows, cols, bytes.data()};
       const auto multiply = [&](const Table& table) {
-        cpu::CpuBackend backend(table, {2});
+        cpu::CpuBackend backend(table, {2, ""});
         const Tensor out = backend.make(DType::f32, tokens, rows);
         backend.matmul(random_activations(backend, tokens, cols, 37), 0, {{out, w}});
         return values_of(backend, out);
@@ -270,7 +295,7 @@ TEST_CASE("gated feed-forward networks of many tokens agree with the reference, 
     const Tensor w_gate{gate, hidden, width, gate_bytes.data()}, w_up{up, hidden, width, up_bytes.data()},
         w_down{down, width, hidden, down_bytes.data()};
     const auto feed = [&](const Table& table) {
-      cpu::CpuBackend backend(table, {2});
+      cpu::CpuBackend backend(table, {2, ""});
       const Tensor out = backend.make(DType::f32, tokens, width);
       backend.feed_forward(out, random_activations(backend, tokens, width, 9), 0, {w_gate, w_up, w_down, Gate::gelu});
       return values_of(backend, out);
@@ -288,7 +313,7 @@ TEST_CASE("integer products of a panel do not overflow, even with the largest co
   std::fill(std::begin(block.scales), std::end(block.scales), std::int8_t{-128});
   block.d = half_from_float(1.0f);
   const Tensor w{DType::q6_k, 1, 256, &block};
-  cpu::CpuBackend backend(*isa, {1});
+  cpu::CpuBackend backend(*isa, {1, ""});
   const Tensor x = backend.make(DType::f32, tokens, 256), out = backend.make(DType::f32, tokens, 1);
   std::fill_n(static_cast<float*>(x.where), tokens * 256, 1.0f);
   backend.matmul(x, 0, {{out, w}});

@@ -102,6 +102,7 @@ std::vector<BackendFlags> choose_backends(const BenchFlags& f) {
       if (!f.gpu_layers.empty()) backend.gpu_layers = f.gpu_layers;
       backends.push_back(backend);
     }
+  for (const BackendFlags& backend : backends) (void)backend.options();  // says what this machine cannot use
   return backends;
 }
 

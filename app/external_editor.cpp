@@ -66,7 +66,7 @@ void give_terminal_to(pid_t group) {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
   if (isatty(STDOUT_FILENO) == 0) ::dup2(STDERR_FILENO, STDOUT_FILENO);  // the answers go elsewhere
-  const std::string line = std::string(command) + " \"$1\"";
+  const std::string line = "exec " + std::string(command) + " \"$1\"";   // a shell between would die of its Ctrl-C
   ::execl("/bin/sh", "sh", "-c", line.c_str(), "sh", path.c_str(), nullptr);
   ::_exit(127);
 }

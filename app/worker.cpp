@@ -110,8 +110,11 @@ int Worker::work() {
   } catch (const std::exception&) {
     const ErrorEvent error = describe(std::current_exception(), Phase::decode);
     log_error(error.message, error.hint);
-    fail_all(error);
-    tell_end();
+    try {
+      fail_all(error);
+      tell_end();
+    } catch (const std::exception&) {  // of the output itself: what failed was said
+    }
     return error.exit_code;
   }
   if (!watch_.ending()) interrupt_.clear_deadline();

@@ -462,8 +462,8 @@ class Kept(chat_cli.ChatCase):
         chat = self.talk("-n", 5)
         chat.ask(STORY)
         path = self.folder("bad.jsonl")
-        for text, word in (("x", "line 1: not JSON"), ('{"role":"user"}', "no text 'content'"), ("[1]", "message 1"),
-                           ('\n{"role":"cat","content":""}', "line 2: 'cat' is not a role")):
+        for text, word in (("x", "line 1: at byte 1: not JSON"), ('{"role":"user"}', "no text 'content'"), ("[1]", "message 1"),
+                           ('\n{"role":"cat","content":""}', "line 2: role 'cat' is none of")):
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
             self.assertIn(word, chat.ask("/load " + path).replace("\n", ""))

@@ -40,7 +40,8 @@ class Tables(cli.Case):
                                   section.replace("--[no-]", "--[no-]") + section.replace("[no-]", ""))
                     self.assertIn(flag, bash)
                     self.assertIn("'*" + flag + "[", scripts["zsh"])
-                    spelling = f" -l {flag[2:]}" if flag.startswith("--") else f" -s {flag[1:]}"
+                    kind = "-l" if flag.startswith("--") else "-s" if len(flag) == 2 else "-o"
+                    spelling = f" {kind} {flag.lstrip('-')}"
                     self.assertTrue(any(spelling + " " in line + " " for line in fish))
 
     def test_the_bash_script_completes(self):

@@ -255,19 +255,19 @@ class Live(cli.ModelCase):
                 self.assertEqual(ends["3"]["code"], reason)
                 process.stdin.close()
 
-    def test_a_slow_reader_gets_one_end_of_every_waiting_request(self):
+    def test_a_slow_reader_gets_no_end_of_a_request_twice(self):
         many = [{"id": str(i), "prompt": "Tim", "options": {"n": 100}} for i in range(1200)]
         worker = cli.start("run", cli.STORIES, "--raw", "--input-format", "jsonl", "-o", "ndjson", "-t", 1,
                            stdin=subprocess.PIPE)
         worker.stdin.write(lines(*many))
         worker.stdin.flush()
-        head = worker.stdout.read(4096)
+        head = os.read(worker.stdout.fileno(), 4096)
         worker.send_signal(signal.SIGTERM)
         time.sleep(0.3)  # the events fill the pipe, and its last words come on top
         rest, err = worker.communicate(timeout=cli.TIMEOUT)
         self.assertEqual(worker.returncode, 143, err)
-        ends = collections.Counter(json.loads(line)["id"] for line in (head + rest).splitlines()
-                                   if json.loads(line)["type"] in ("result", "error"))
+        told = [json.loads(line) for line in (head + rest).split(b"\n")[:-1]]  # the last may be cut off
+        ends = collections.Counter(event["id"] for event in told if event["type"] in ("result", "error"))
         self.assertEqual([name for name, count in ends.items() if count != 1], [])
 
     def test_a_reader_that_leaves_ends_it_in_silence(self):

@@ -33,6 +33,18 @@ class Parts(cli.ModelCase):
         self.assertEqual(self.answer("One", "-", "Two", stdin=b"Tim\n"), expected)
         self.assertEqual(self.answer("-f", "-", "Two", stdin=b"Tim"), self.answer("-p", "Tim\n\nTwo"))
 
+    def test_a_dash_alone_is_standard_input_for_the_model_inside(self):
+        result = cli.carat("run", "-", "-q", "--temp", 0, stdin=b"What is carat?")
+        asked = cli.carat("run", "-p", "What is carat?", "-q", "--temp", 0)
+        self.assertEqual((result.code, result.out), (0, asked.out))
+
+    def test_an_empty_file_is_no_part_of_the_prompt(self):
+        self.assertEqual(self.answer("-f", self.file(b""), "-p", "Tim"), self.answer("-p", "Tim"))
+
+    def test_standard_input_is_read_for_one_flag_only(self):
+        self.assert_fails(cli.carat("run", "-p", "x", "--grammar-file", "-", "--system-file", "-", stdin=b""), 2,
+                          "--system-file and --grammar-file")
+
     def test_a_piped_text_alone_is_the_prompt(self):
         self.assertEqual(self.answer(stdin=b"Once upon a time\n"), self.answer("-p", "Once upon a time"))
 

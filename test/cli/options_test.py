@@ -2,6 +2,7 @@
 import json
 import re
 import subprocess
+import tempfile
 
 import carat_cli as cli
 
@@ -44,11 +45,26 @@ class Mistakes(cli.Case):
 
     def test_values_out_of_range(self):
         for flag, value in (("--temp", "nan"), ("--temp", "-1"), ("--temp", "hot"), ("--top-p", "1.5"), ("-t", "0"),
-                            ("-t", "100000"), ("-b", "0"), ("-n", "-2"), ("-c", "-1"), ("-c", "1e9"), ("-s", "-2"),
+                            ("-t", "100000"), ("-b", "0"), ("-n", "-2"), ("-c", "-1"), ("-c", "1e9"), ("-s", "-2"), ("-n", "0x10"), ("-s", "99999999999999999999"),
                             ("--repeat-penalty", "0"), ("--stop", ""), ("-ctk", "q4_0"), ("--cache-type-v", "f64"), ("--draft-max", "16"), ("--stats=maybe", None), ("-n", "")):
             with self.subTest(flag=flag, value=value):
                 arguments = [flag] if value is None else [flag, value]
                 self.assert_fails(cli.carat("run", "-p", "x", *arguments), 2)
+
+    def test_numbers_are_decimal(self):
+        result = cli.carat("run", "-p", "x", "-n", "010", "--ignore-eos", "-o", "json")
+        self.assertIn(b'"completion_tokens":10,', result.out)
+
+    def test_a_tokenizer_with_more_tokens_than_the_model_has_rows_for(self):
+        def field(number, value):  # of a protocol buffer
+            return bytes([number << 3 | 2, len(value)]) + value
+        pieces = [b"<unk>", b"<s>", b"</s>"] + [b"%d" % i for i in range(6000)]
+        kinds = [2, 3, 3] + [1] * 6000
+        model = b"".join(field(1, field(1, piece) + bytes([3 << 3, kind])) for piece, kind in zip(pieces, kinds))
+        with tempfile.NamedTemporaryFile(suffix=".model") as file:
+            file.write(model + field(2, bytes([3 << 3, 2])))
+            file.flush()
+            self.assert_fails(cli.carat("run", "-m", "demo", "--tokenizer", file.name, "-p", "5999"), 3, "rows for")
 
     def test_an_instruction_set_that_this_machine_lacks(self):
         self.assert_fails(cli.carat("run", "-m", __file__, "-p", "x", "--isa", "abacus"), 2, "'abacus'", "reference")

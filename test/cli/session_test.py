@@ -133,6 +133,11 @@ class Sessions(cli.ModelCase):
         self.assertEqual(self.ask("Hi", code=2)[0]["code"], "bad_usage")
         self.assertEqual(open(self.file, encoding="utf-8").read(), "notes\n")
 
+    def test_what_cannot_be_kept_is_said_before_the_answer(self):
+        result = cli.carat("run", "-m", "demo", "-p", "x", "--session", "/proc/nowhere/x", "-o", "json")
+        self.assertEqual((result.code, json.loads(result.out)["exit_code"]), (1, 1))
+        self.assertEqual(json.loads(result.out)["type"], "error")
+
     def test_flags_that_do_not_go_with_it(self):
         for flags in (("--raw",), ("--messages", "/dev/null"), ("--input-format", "jsonl")):
             self.assertEqual(cli.carat(*FLAGS, "--session", self.file, *flags).code, 2)

@@ -284,7 +284,8 @@ class Refusals(cli.ModelCase):
     def test_flags_that_make_no_sense_there(self):
         worker = ("run", cli.STORIES, "--input-format", "jsonl")
         self.assert_fails(cli.carat(*worker), 2, "-o ndjson")
-        for flags in (("-p", "x"), ("--messages", "x"), ("-f", "x"), ("--echo",)):
+        for flags in (("-p", "x"), ("--messages", "x"), ("-f", "x"), ("--echo",),
+                      ("--grammar-file", "-"), ("--system-file", "-"), ("--session-ro",)):
             self.assertEqual(cli.carat(*worker, "-o", "ndjson", *flags, stdin=b"").code, 2)
         self.assert_fails(cli.carat("run", cli.STORIES, "-p", "x", "--parallel", 2), 2, "jsonl")
 

@@ -91,8 +91,8 @@ class Interrupt::Watch {
   int signal() const { return ending().signal; }  // that asked; 0: none did
   int descriptor() const { return descriptor_; }  // readable once asked
 
-  // Forgets `answered`, a SIGINT or an alarm, unless something else has come since. The others are there to stay. Tokens
-  // handed out before are void.
+  // Forgets `answered`, a SIGINT or an alarm, unless something else has come since. The others are there to stay.
+  // Tokens handed out before are void.
   void renew(const Ending& answered);
 
  private:

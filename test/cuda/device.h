@@ -1,8 +1,8 @@
 // How a test says that there is no GPU to run on. On the emulator there always is one.
 #pragma once
-#include <catch2/catch.hpp>
 
 #include "kernels/gpu.h"
+#include "test/support/catch.h"
 
 #define CARAT_NEEDS_GPU()                                            \
   if (carat::find_gpus().found.empty()) {                            \

@@ -1,11 +1,11 @@
 // Every verb of the CUDA backend against the CPU's reference, on shapes that are a multiple of nothing.
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
 
 #include "kernels/gpu.h"
 #include "kernels/quant/codecs.h"
 #include "test/cuda/device.h"
+#include "test/support/catch.h"
 
 using namespace carat;
 
@@ -386,6 +386,6 @@ TEST_CASE("cuda: memory that is not there is refused, with what is left", "[cuda
   CARAT_NEEDS_GPU();
   const auto backend = make_gpu_backend(0);
   const std::size_t more = find_gpus().found[0].memory;
-  CHECK_THROWS_WITH(backend->make(DType::f32, more / 1024, 1024), Catch::Matchers::Contains("MiB are left"));
+  CHECK_THROWS_WITH(backend->make(DType::f32, more / 1024, 1024), Catch::Contains("MiB are left"));
   CHECK_NOTHROW(backend->make(DType::f32, 1, 4));
 }

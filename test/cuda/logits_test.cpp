@@ -1,5 +1,4 @@
 // Whole models on the GPU, and split between it and the CPU at every layer.
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -8,6 +7,7 @@
 #include "engine/batch.h"
 #include "engine/session.h"
 #include "test/cuda/device.h"
+#include "test/support/catch.h"
 #include "test/support/fixtures.h"
 #include "test/support/tiny_model.h"
 

@@ -1,10 +1,10 @@
 #include "engine/draft_model.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <memory>
 
 #include "engine/generate.h"
+#include "test/support/catch.h"
 #include "test/support/tiny_model.h"
 
 using namespace carat;

@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <ctime>
 #include <string>
 
+#include "test/support/catch.h"
 #include "tokenizer/constraint/code_points.h"
 #include "tokenizer/constraint/constraint.h"
 #include "tokenizer/constraint/constraint_matcher.h"

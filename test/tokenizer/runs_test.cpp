@@ -1,7 +1,6 @@
 #include "tokenizer/constraint/runs.h"
 
-#include <catch2/catch.hpp>
-
+#include "test/support/catch.h"
 #include "tokenizer/constraint/constraint.h"
 
 namespace carat {

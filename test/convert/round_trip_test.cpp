@@ -6,7 +6,7 @@
 #include "engine/model_config.h"
 #include "engine/session.h"
 #include "test/support/catch.h"
-#include "test/support/fixtures.h"
+#include "test/support/golden_logits.h"
 #include "test/support/temp_dir.h"
 #include "test/support/tiny_model.h"
 
@@ -217,24 +217,10 @@ TEST_CASE("round trip: quantised from .sbs, the tensors are those quantised from
   }
 }
 
-std::vector<float> read_floats(const fs::path& path) {
-  const std::vector<char> bytes = test::slurp(path);
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-  return values;
-}
-
 std::vector<float> logits_of(const fs::path& path, const fs::path& tokens) {
-  const std::string text = test::slurp_text(tokens);
-  std::vector<TokenId> ids;
-  for (std::size_t at = 0; at < text.size(); at = std::min(text.find(',', at), text.size() - 1) + 1)
-    ids.push_back(std::stoi(text.substr(at)));
   const ModelFile file = open_model_file(path);
-  const Model model = load_model(file, make_cpu_backend({2, "reference"}));
-  Session session(model, {ids.size(), ids.size()});
-  std::vector<float> all;
-  session.feed(ids, 0, [&](std::size_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); });
-  return all;
+  const std::vector<TokenId> ids = test::read_ids(tokens);
+  return test::logits_of(load_model(file, make_cpu_backend({2, "reference"})), ids.size(), ids);
 }
 
 double rms(const std::vector<float>& a, const std::vector<float>& b) {
@@ -251,14 +237,14 @@ TEST_CASE("round trip: quantised from .sbs, the logits are as near to f16's as t
   const TempDir folder;
   for (const std::string name : {"micro/micro-gemma3", "tiny/tiny-gemma3"}) {
     const fs::path model = test::fixtures() / (name + "-f16.gguf");
-    const std::vector<float> f16 = read_floats(test::fixtures() / (name + "-f16.logits.f32"));
+    const std::vector<float> f16 = test::read_floats(test::fixtures() / (name + "-f16.logits.f32"));
     convert(model, folder / "there.sbs", "f32");
     for (const std::string type : {"Q8_0", "Q4_0", "Q4_K_M"}) {
       const fs::path exact = test::fixtures() / (name + "-" + type + ".exact.f32");
       if (!fs::exists(exact)) continue;
       convert(folder / "there.sbs", folder / "out.gguf", type);
       const double ours = rms(logits_of(folder / "out.gguf", model.parent_path() / "tokens.txt"), f16);
-      const double theirs = rms(read_floats(exact), f16);
+      const double theirs = rms(test::read_floats(exact), f16);
       INFO(name << " " << type << ": " << ours << ", the reference's " << theirs);
       // Q4_K_M is a mixture, and the reference's for this model, ik_llama.cpp's, is another than llama.cpp's and ours.
       CHECK(ours <= theirs * (type == "Q4_K_M" ? 1.1 : 1.001));

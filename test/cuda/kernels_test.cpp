@@ -1,30 +1,15 @@
 // Every verb of the CUDA backend against the CPU's reference, on shapes that are a multiple of nothing.
 #include <cmath>
-#include <random>
 
 #include "kernels/gpu.h"
-#include "kernels/quant/codecs.h"
 #include "test/cuda/device.h"
 #include "test/support/catch.h"
+#include "test/support/random_tensors.h"
 
 using namespace carat;
+using test::random_floats, test::random_weights;
 
 namespace {
-
-std::vector<float> random_floats(std::size_t n, unsigned seed, float spread = 1) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, spread);
-  std::vector<float> out(n);
-  for (float& x : out) x = normal(random);
-  return out;
-}
-
-std::vector<std::byte> random_weights(DType dtype, std::size_t rows, std::size_t cols, unsigned seed) {
-  const std::vector<float> values = random_floats(rows * cols, seed);
-  std::vector<std::byte> out(rows * row_bytes(dtype, cols));
-  for (std::size_t r = 0; r < rows; ++r) quantize_row(dtype, &values[r * cols], &out[r * row_bytes(dtype, cols)], cols);
-  return out;
-}
 
 // Both backends with the same tensors, so that a verb can be said to each in the same words.
 struct Side {

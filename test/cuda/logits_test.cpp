@@ -1,18 +1,16 @@
 // Whole models on the GPU, and split between it and the CPU at every layer.
 #include <cmath>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "engine/batch.h"
-#include "engine/session.h"
 #include "test/cuda/device.h"
 #include "test/support/catch.h"
-#include "test/support/fixtures.h"
+#include "test/support/golden_logits.h"
 #include "test/support/tiny_model.h"
 
 using namespace carat;
 namespace fs = std::filesystem;
+using test::beside, test::logits_of, test::read_floats, test::read_ids;
 
 namespace {
 
@@ -20,15 +18,6 @@ Model load_split(const ModelFile& file, std::size_t gpu_layers) {
   auto cpu = make_cpu_backend({1, ""});
   if (gpu_layers == 0) return load_model(file, std::move(cpu));
   return load_model(file, std::move(cpu), make_gpu_backend(0), gpu_layers);
-}
-
-std::vector<float> logits_of(const Model& model, std::size_t batch, const std::vector<TokenId>& ids,
-                             const CacheTypes& cache = {}) {
-  Session session(model, {ids.size(), batch, cache});
-  std::vector<float> all;
-  session.feed(
-      ids, 0, [&](std::size_t, std::span<const float> logits) { all.insert(all.end(), logits.begin(), logits.end()); });
-  return all;
 }
 
 double worst_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -39,31 +28,6 @@ double worst_difference(const std::vector<float>& a, const std::vector<float>& b
     worst = std::max(worst, std::abs(double{a[i]} - double{b[i]}));
   }
   return worst;
-}
-
-std::vector<float> read_floats(const fs::path& path) {
-  const std::vector<char> bytes = test::slurp(path);
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-  return values;
-}
-
-std::vector<TokenId> read_ids(const fs::path& path) {
-  std::ifstream in(path);
-  std::vector<TokenId> ids;
-  for (std::string id; std::getline(in, id, ',');) ids.push_back(std::stoi(id));
-  return ids;
-}
-
-fs::path beside(fs::path model, const char* extension) { return model.replace_extension(extension); }
-
-std::vector<fs::path> models(std::initializer_list<const char*> folders) {
-  std::vector<fs::path> found;
-  for (const char* folder : folders)
-    for (const auto& entry : fs::directory_iterator(test::fixtures() / folder))
-      if (entry.path().extension() == ".gguf") found.push_back(entry.path());
-  std::sort(found.begin(), found.end());
-  return found;
 }
 
 std::vector<TokenId> some_ids(std::size_t count, std::size_t vocabulary) {
@@ -91,7 +55,7 @@ struct Family {
 TEST_CASE("cuda: golden logits of every file, within 0.01, token by token and as a prompt", "[cuda]") {
   CARAT_NEEDS_GPU();
   CARAT_NEEDS_FIXTURES();
-  for (const fs::path& path : models({"micro", "tiny"})) {
+  for (const fs::path& path : test::models_of({"micro", "tiny"})) {
     const ModelFile file = open_model_file(path);
     const std::vector<TokenId> all = read_ids(path.parent_path() / "tokens.txt");
     const bool quantised = fs::exists(beside(path, ".exact.f32"));

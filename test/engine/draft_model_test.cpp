@@ -1,73 +1,32 @@
 #include "engine/draft_model.h"
 
 #include <algorithm>
-#include <memory>
 
-#include "engine/generate.h"
 #include "test/support/catch.h"
-#include "test/support/tiny_model.h"
+#include "test/support/written.h"
 
 using namespace carat;
-using carat::test::TinyModel;
-using carat::test::TinyShape;
+using test::circles, test::draft_shape, test::TinyModel, test::Written;
 
 namespace {
 
 using Ids = std::vector<TokenId>;
 
-TinyShape shape_of(const std::string& family, unsigned seed) {
-  TinyShape shape;
-  shape.architecture = family;
-  shape.dtype = DType::q8_0;
-  shape.seed = seed;
-  if (family == "gemma3") shape.layers = 7;
-  return shape;
-}
-
-struct Written {
-  Ids ids;
-  StopReason reason;
-  std::size_t position;
-  std::vector<float> next;  // logits after one token more
-  bool operator==(const Written&) const = default;
-};
-
 // Without a second model, nothing is drafted.
 Written write(const Model& model, const Model* second, const SamplingOptions& sampling, const Ids& prompt,
               std::size_t tokens, std::size_t context = 256) {
-  Session session(model, {context, 32});
-  Sampler sampler(sampling, model.config.vocabulary);
-  for (const TokenId id : prompt) sampler.note(id);
-  std::unique_ptr<DraftModel> draft;
-  if (second != nullptr) {
-    draft = std::make_unique<DraftModel>(*second, SessionOptions{context, 32}, 15);
-    CHECK(draft->begin(prompt, {}));
-    draft->took(1, 1);  // each step of the model that checks is dear, so that drafts are long
-  }
-  Written written;
-  const auto keep = [&written](TokenId id, auto) {
-    written.ids.push_back(id);
-    return true;
-  };
-  written.reason = generate(session, sampler, session.feed(prompt), {tokens, {}}, keep, {}, draft.get());
-  written.position = session.position();
-  if (session.room() > 0) {
-    const auto logits = session.feed(std::span(prompt).first(1));
-    written.next.assign(logits.begin(), logits.end());
-  }
-  return written;
-}
-
-Ids circles(std::size_t count) {
-  Ids ids(count);
-  for (std::size_t i = 0; i < count; ++i) ids[i] = static_cast<TokenId>(i % 11);
-  return ids;
+  const SessionOptions options{context, 32};
+  if (second == nullptr) return test::write_with(nullptr, model, options, sampling, prompt, tokens);
+  DraftModel draft(*second, options, 15);
+  CHECK(draft.begin(prompt, {}));
+  draft.took(1, 1);  // each step of the model that checks is dear, so that drafts are long
+  return test::write_with(&draft, model, options, sampling, prompt, tokens);
 }
 
 TEST_CASE("with a second model the same tokens are written, whether it guesses right or wrong", "[draft]") {
   const std::string family = GENERATE(as<std::string>(), "gemma2", "gemma3", "llama");
   const float temperature = GENERATE(0.0f, 0.7f);
-  const TinyModel first(shape_of(family, 1)), other(shape_of("llama", 2));
+  const TinyModel first(draft_shape(family, 1)), other(draft_shape("llama", 2));
   SamplingOptions sampling;
   sampling.temperature = temperature;
   sampling.seed = 7;
@@ -81,7 +40,7 @@ TEST_CASE("with a second model the same tokens are written, whether it guesses r
 }
 
 TEST_CASE("with a second model generation ends where it would", "[draft]") {
-  const TinyModel model(shape_of("gemma3", 1));
+  const TinyModel model(draft_shape("gemma3", 1));
   SamplingOptions greedy;
   greedy.temperature = 0;
   for (const std::size_t tokens : {0, 1, 2, 16, 17, 18})
@@ -93,7 +52,7 @@ TEST_CASE("with a second model generation ends where it would", "[draft]") {
 }
 
 TEST_CASE("a model that guesses all that is written has many tokens checked in a step", "[draft]") {
-  const TinyModel model(shape_of("llama", 1));
+  const TinyModel model(draft_shape("llama", 1));
   Session session(model.model, {256, 32});
   DraftModel draft(model.model, {256, 32}, 15);
   SamplingOptions greedy;
@@ -118,7 +77,7 @@ TEST_CASE("a model that guesses all that is written has many tokens checked in a
 }
 
 TEST_CASE("a text that goes on, or begins anew, is read from where it differs", "[draft]") {
-  const TinyModel model(shape_of("llama", 1));
+  const TinyModel model(draft_shape("llama", 1));
   DraftModel draft(model.model, {64, 16}, 4);
   const auto drafted = [](DraftModel& drafter, const Ids& text) {
     CHECK(drafter.begin(text, {}));

@@ -1,31 +1,16 @@
 // Every model of the fixtures, on every instruction set, against logits of an independent engine and of exact
 // arithmetic: how close is close enough is said in the fixtures' README.md.
-#include <cstring>
-#include <filesystem>
-#include <fstream>
+#include "test/support/golden_logits.h"
 
-#include "engine/session.h"
+#include <filesystem>
+
 #include "test/support/catch.h"
-#include "test/support/fixtures.h"
 
 using namespace carat;
 namespace fs = std::filesystem;
+using test::beside, test::read_floats, test::read_ids;
 
 namespace {
-
-std::vector<float> read_floats(const fs::path& path) {
-  const std::vector<char> bytes = test::slurp(path);
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-  return values;
-}
-
-std::vector<TokenId> read_ids(const fs::path& path) {
-  std::ifstream in(path);
-  std::vector<TokenId> ids;
-  for (std::string id; std::getline(in, id, ',');) ids.push_back(std::stoi(id));
-  return ids;
-}
 
 struct Distance {
   double worst = 0;
@@ -45,24 +30,10 @@ Distance distance(const std::vector<float>& a, const std::vector<float>& b) {
 
 std::vector<float> logits_of(const ModelFile& file, std::string_view isa, std::size_t batch,
                              const std::vector<TokenId>& ids, const CacheTypes& cache = {}) {
-  const Model model = load_model(file, make_cpu_backend({2, std::string(isa)}));
-  Session session(model, {ids.size(), batch, cache});
-  std::vector<float> all;
-  session.feed(
-      ids, 0, [&](std::size_t, std::span<const float> logits) { all.insert(all.end(), logits.begin(), logits.end()); });
-  return all;
+  return test::logits_of(load_model(file, make_cpu_backend({2, std::string(isa)})), batch, ids, cache);
 }
 
-std::vector<fs::path> models() {
-  std::vector<fs::path> found;
-  for (const char* folder : {"micro", "tiny"})
-    for (const auto& entry : fs::directory_iterator(test::fixtures() / folder))
-      if (entry.path().extension() == ".gguf") found.push_back(entry.path());
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
-fs::path beside(fs::path model, const char* extension) { return model.replace_extension(extension); }
+std::vector<fs::path> models() { return test::models_of({"micro", "tiny"}); }
 
 }  // namespace
 

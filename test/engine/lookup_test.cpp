@@ -2,15 +2,13 @@
 
 #include <random>
 
-#include "engine/generate.h"
 #include "test/support/catch.h"
 #include "test/support/fixtures.h"
-#include "test/support/tiny_model.h"
 #include "test/support/word_tokens.h"
+#include "test/support/written.h"
 
 using namespace carat;
-using carat::test::TinyModel;
-using carat::test::TinyShape;
+using test::circles, test::draft_shape, test::TinyModel, test::Written;
 
 namespace {
 
@@ -30,44 +28,12 @@ Lookup reader_of(const Ids& text, std::size_t max_draft = 4) {
   return lookup;
 }
 
-TinyShape shape_of(const std::string& family) {
-  TinyShape shape;
-  shape.architecture = family;
-  shape.dtype = DType::q8_0;
-  if (family == "gemma3") shape.layers = 7;
-  return shape;
-}
-
-struct Written {
-  Ids ids;
-  StopReason reason;
-  std::size_t position;
-  std::vector<float> next;  // logits after one token more
-  bool operator==(const Written&) const = default;
-};
-
 Written write(const Model& model, const SamplingOptions& sampling, const Ids& prompt, std::size_t tokens, bool looks_up,
               std::size_t batch = 32, std::size_t context = 256, std::size_t cancel_after = 1000) {
-  Session session(model, {context, batch});
-  Sampler sampler(sampling, model.config.vocabulary);
   Lookup lookup(context, 15);
-  for (const TokenId id : prompt) {
-    sampler.note(id);
-    lookup.note(id);
-  }
-  Written written;
-  const auto keep = [&](TokenId id, auto) {
-    written.ids.push_back(id);
-    return written.ids.size() < cancel_after;
-  };
-  written.reason =
-      generate(session, sampler, session.feed(prompt), {tokens, {}}, keep, {}, looks_up ? &lookup : nullptr);
-  written.position = session.position();
-  if (session.room() > 0) {
-    const auto logits = session.feed(std::span(prompt).first(1));
-    written.next.assign(logits.begin(), logits.end());
-  }
-  return written;
+  for (const TokenId id : prompt) lookup.note(id);
+  return test::write_with(looks_up ? &lookup : nullptr, model, {context, batch}, sampling, prompt, tokens,
+                          cancel_after);
 }
 
 // How much less time writing text[from, end) takes than step by step, where a step of n tokens takes
@@ -91,12 +57,6 @@ double gain_of(const Ids& text, std::size_t from, std::size_t end, double each) 
 }
 
 // A text that goes round in circles, as greedy tiny models do.
-Ids circles(std::size_t n) {
-  Ids ids;
-  for (std::size_t i = 0; i < n; ++i) ids.push_back(static_cast<TokenId>(i % 11 + 3));
-  return ids;
-}
-
 }  // namespace
 
 TEST_CASE("a draft is what followed the same three tokens", "[lookup]") {
@@ -209,7 +169,7 @@ TEST_CASE("with a lookup the same tokens are written, from the same bytes, on ev
   const float temperature = GENERATE(0.0f, 0.7f);
   for (const std::string_view isa : usable_isas()) {
     if (isa == "reference" && family != "gemma2") continue;  // slow
-    const TinyModel tiny(shape_of(family), {2, std::string(isa)});
+    const TinyModel tiny(draft_shape(family), {2, std::string(isa)});
     SamplingOptions sampling;
     sampling.temperature = temperature;
     sampling.seed = 7;
@@ -223,7 +183,7 @@ TEST_CASE("with a lookup the same tokens are written, from the same bytes, on ev
 }
 
 TEST_CASE("with a lookup generation ends where it would, and leaves the session as it would be", "[lookup]") {
-  const TinyModel tiny(shape_of("gemma3"));
+  const TinyModel tiny(draft_shape("gemma3"));
   SamplingOptions greedy;
   greedy.temperature = 0;
   const Ids prompt = circles(60);
@@ -240,7 +200,7 @@ TEST_CASE("with a lookup generation ends where it would, and leaves the session 
 }
 
 TEST_CASE("a text that repeats itself is read several tokens at a step", "[lookup]") {
-  const TinyModel tiny(shape_of("llama"));
+  const TinyModel tiny(draft_shape("llama"));
   Session session(tiny.model, {512, 32});
   Lookup lookup(512, 15);
   const Ids text = circles(300);

@@ -14,7 +14,8 @@ namespace {
 std::string kind_of(const std::string& name) {
   constexpr std::string_view kPrefix = "blk.";
   const std::size_t number = name.find_last_not_of("0123456789");
-  if (number + 1 < name.size() && name[number] == '_') return name.substr(0, number + 1) + "*";  // of an .sbs file
+  const bool is_numbered = number != std::string::npos && number + 1 < name.size();
+  if (is_numbered && name[number] == '_') return name.substr(0, number + 1) + "*";  // of an .sbs file
   if (!name.starts_with(kPrefix)) return name;
   const std::size_t end = name.find('.', kPrefix.size());
   return end == std::string::npos ? name : "blk.*" + name.substr(end);
@@ -73,12 +74,11 @@ void Conversion::encode(std::size_t i, const ByteSink& sink, float scale) {
 }
 
 CompressReport Conversion::finish(const std::filesystem::path& target,
-                                  const std::function<void(const ByteSink&)>& write,
-                                  const std::function<Find(const std::filesystem::path&)>& open) && {
+                                  const std::function<void(const ByteSink&)>& write, const Open& open) && {
   OutputFile out(target, options_.existing);
   write([&](std::span<const std::byte> bytes) { out.write(bytes); });
   if (options_.verify) {
-    const Find find = open(out.unfinished());
+    const Find find = open(out.unfinished(), target.string());
     for (std::size_t i = 0; i < plan_.size(); ++i)
       verify_tensor(plan_[i].tensor.name, find(plan_[i]), digests_[i], target, options_.stop);
   }

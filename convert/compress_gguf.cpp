@@ -31,8 +31,10 @@ void copy_metadata(const ModelSource& source, const FileType& type, GgufWriter& 
   writer.set("general.file_type", type.gguf);
 }
 
-Conversion::Find open_written(const std::filesystem::path& path) {
-  return [file = std::make_shared<const ModelFile>(open_model_file(path))](const PlannedTensor& planned) {
+Conversion::Find open_written(const std::filesystem::path& path, const std::string& name) {
+  auto mapping = std::make_shared<const MappedFile>(MappedFile::open(path));
+  auto file = std::make_shared<const ModelFile>(parse_gguf(mapping->bytes(), name));
+  return [mapping, file](const PlannedTensor& planned) {
     const FileTensor& tensor = file->need(planned.tensor.name);
     return planned.type == tensor.dtype ? tensor.bytes : std::span<const std::byte>();
   };

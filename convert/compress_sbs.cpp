@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 
 #include "convert/compress.h"
 #include "convert/conversion.h"
@@ -30,14 +31,34 @@ const SbsKind& kind_of(std::string_view name) {
   return *std::ranges::find(kKinds, name, [](const SbsKind& kind) { return kind.packing.name(); });
 }
 
-const SourceTensor& need(const ModelSource& source, const std::string& name, std::size_t rows, std::size_t cols) {
-  const SourceTensor* const tensor = source.find(name);
-  const std::string where = source.path + ": tensor " + quote(name) + ": ";
-  if (tensor == nullptr) throw BadFile(where + "is missing");
-  if (tensor->rows() < rows || tensor->cols() < cols)
-    throw BadFile(where + "is [" + std::to_string(tensor->rows()) + ", " + std::to_string(tensor->cols()) +
-                  "], expected at least [" + std::to_string(rows) + ", " + std::to_string(cols) + "]");
-  return *tensor;
+// What the plan takes of each canonical tensor is all that the source has, and the source has nothing besides that the
+// model would be another without.
+void check_tensors(const ModelSource& source, const std::vector<SbsTensorPlan>& plans) {
+  struct Size {
+    std::size_t rows = 0, cols = 0;
+  };
+  std::map<std::string_view, Size> taken;
+  for (const SbsTensorPlan& plan : plans) {
+    for (const SbsPiece& piece : plan.pieces) {
+      Size& size = taken[piece.tensor];
+      size.rows = std::max(size.rows, piece.first_row + piece.rows);
+      size.cols = std::max(size.cols, piece.first_col + plan.cols);
+    }
+  }
+  for (const auto& [name, size] : taken)
+    if (source.find(name) == nullptr) throw BadFile(source.path + ": tensor " + quote(name) + ": is missing");
+  for (const SourceTensor& tensor : source.tensors) {
+    const std::string where = source.path + ": tensor " + quote(tensor.name) + ": ";
+    const auto found = taken.find(tensor.name);
+    if (found == taken.end()) {
+      if (!tensor.name.starts_with("blk.") && tensor.name != "output.weight") continue;
+      throw Unsupported(where + "an .sbs file has no place for it");
+    }
+    const Size& size = found->second;
+    if (tensor.rows() != size.rows || tensor.cols() != size.cols)
+      throw BadFile(where + "is [" + std::to_string(tensor.rows()) + ", " + std::to_string(tensor.cols()) +
+                    "], expected [" + std::to_string(size.rows) + ", " + std::to_string(size.cols) + "]");
+  }
 }
 
 // Reads `count` rows of a piece, from its row `first` on: [count, cols].
@@ -57,11 +78,10 @@ void read_piece(const SourceTensor& tensor, const SbsPiece& piece, std::size_t c
     for (std::size_t i = 0; i < count * cols; ++i) out[i] -= 1;
 }
 
-// One tensor of the file, read from those it is made of.
+// One tensor of the file, read from those it is made of, which are there.
 SourceTensor assemble(const ModelSource& source, const SbsTensorPlan& plan) {
   std::vector<const SourceTensor*> parts;
-  for (const SbsPiece& piece : plan.pieces)
-    parts.push_back(&need(source, piece.tensor, piece.first_row + piece.rows, piece.first_col + plan.cols));
+  for (const SbsPiece& piece : plan.pieces) parts.push_back(source.find(piece.tensor));
   const DType stored = parts.front()->dtype;
   const bool alike = std::ranges::all_of(parts, [&](const SourceTensor* part) { return part->dtype == stored; });
   SourceTensor tensor{plan.name, alike ? stored : DType::f32, {plan.cols, plan.rows}, {}, {}, {}};
@@ -103,9 +123,9 @@ Packing packing_of(const SbsTensorPlan& tensor, const Packing& wanted) {
   return tensor.name == "c_embedding" && !wanted.dtype() ? Packing(DType::sfp) : wanted;
 }
 
-Conversion::Find open_written(const std::filesystem::path& path) {
+Conversion::Find open_written(const std::filesystem::path& path, const std::string& name) {
   auto file = std::make_shared<const MappedFile>(MappedFile::open(path));
-  const SbsContents contents = read_sbs_contents(file->bytes(), path.string());
+  const SbsContents contents = read_sbs_contents(file->bytes(), name);
   return [file, items = contents.tensors](const PlannedTensor& planned) {
     const auto found = std::ranges::find(items, planned.tensor.name, [](const auto& item) { return item.tensor.name; });
     return found == items.end() ? std::span<const std::byte>() : found->bytes;
@@ -116,8 +136,10 @@ Conversion::Find open_written(const std::filesystem::path& path) {
 
 std::vector<PlannedTensor> plan_sbs(const ModelSource& source, std::string_view type) {
   const Packing& wanted = kind_of(type).packing;
+  const std::vector<SbsTensorPlan> tensors = sbs_plan(sbs_shape(sbs_config_of(source), source.path));
+  check_tensors(source, tensors);
   std::vector<PlannedTensor> plan;
-  for (const SbsTensorPlan& tensor : sbs_plan(sbs_shape(sbs_config_of(source), source.path)))
+  for (const SbsTensorPlan& tensor : tensors)
     plan.push_back(planned(assemble(source, tensor), packing_of(tensor, wanted)));
   for (const SourceTensor& extra : source.sbs_extras) plan.push_back(planned(extra, extra.dtype));
   const auto place = [&](const PlannedTensor& planned) {

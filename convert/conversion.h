@@ -25,10 +25,13 @@ class Conversion {
   // Where a tensor lies in a file that has been written; empty if it is not there as it was planned.
   using Find = std::function<std::span<const std::byte>(const PlannedTensor&)>;
 
+  // Opens what is written so far, under a name that it does not have yet but messages are to name it by.
+  using Open = std::function<Find(const std::filesystem::path& written, const std::string& name)>;
+
   // Lets `write` fill the file, looks for the tensors in it with what `open` returns, if they are to be verified, and
   // puts it in place.
   CompressReport finish(const std::filesystem::path& target, const std::function<void(const ByteSink&)>& write,
-                        const std::function<Find(const std::filesystem::path& written)>& open) &&;
+                        const Open& open) &&;
 
  private:
   const std::vector<PlannedTensor>& plan_;

@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <numeric>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -27,6 +28,18 @@ const cpu::Table& find_isa(std::string_view name) {
   if (table == nullptr) throw NoResource("instruction set " + quote(name) + ": this machine does not have it");
   return *table;
 }
+
+// `why` tells what happened to a value of those that are looked at.
+void refuse_infinite(const SourceTensor& tensor, const Packing& type, std::size_t first_row,
+                     std::span<const float> looked_at, std::span<const float> values, const char* why) {
+  const auto found = std::ranges::find_if_not(looked_at, [](float value) { return std::isfinite(value); });
+  if (found == looked_at.end()) return;
+  const auto i = static_cast<std::size_t>(found - looked_at.begin());
+  throw BadFile("tensor " + quote(tensor.name) + ": row " + std::to_string(first_row + i / tensor.cols()) +
+                ", column " + std::to_string(i % tensor.cols()) + ": " + std::to_string(values[i]) + why +
+                std::string(type.name()));
+}
+constexpr const char* kNotFinite = " is not a finite number, and cannot become ";
 
 }  // namespace
 
@@ -128,6 +141,9 @@ void Encoder::encode_chunk(const SourceTensor& tensor, const Packing& type, std:
     scratch.values = scratch.decoded;
   } else {
     tensor.read(first, count, scratch.values.data());
+    // What sorts and rounds these cannot meet others; blocks are looked at afterwards, when sums have found one.
+    if (!type.dtype())
+      refuse_infinite(tensor, type, first, std::span(scratch.values).first(n), scratch.values, kNotFinite);
     type.encode(isa_, scratch.values.data(), n, out, scratch.decoded.data());
   }
   scratch.distortion.add(compare(tensor, type, first, scratch, n));
@@ -152,17 +168,9 @@ Distortion Encoder::compare(const SourceTensor& tensor, const Packing& type, std
 // When the sums are not finite, either a value is to blame, or only the single precision of the sums.
 Distortion Encoder::compare_carefully(const SourceTensor& tensor, const Packing& type, std::size_t first,
                                       const Scratch& scratch, std::size_t n) const {
-  const auto refuse_infinite = [&](const std::vector<float>& values, const char* why) {
-    const auto end = values.begin() + static_cast<std::ptrdiff_t>(n);
-    const auto found = std::find_if_not(values.begin(), end, [](float value) { return std::isfinite(value); });
-    if (found == end) return;
-    const auto i = static_cast<std::size_t>(found - values.begin());
-    throw BadFile("tensor " + quote(tensor.name) + ": row " + std::to_string(first + i / tensor.cols()) + ", column " +
-                  std::to_string(i % tensor.cols()) + ": " + std::to_string(scratch.values[i]) + why +
-                  std::string(type.name()));
-  };
-  refuse_infinite(scratch.values, " is not a finite number, and cannot become ");
-  refuse_infinite(scratch.decoded, " or a value beside it is too large for ");
+  const auto values = std::span(scratch.values).first(n), decoded = std::span(scratch.decoded).first(n);
+  refuse_infinite(tensor, type, first, values, values, kNotFinite);
+  refuse_infinite(tensor, type, first, decoded, values, " or a value beside it is too large for ");
   Distortion sum{n, 0, 0, 0};
   for (std::size_t i = 0; i < n; ++i) {
     const double x = scratch.values[i], miss = x - static_cast<double>(scratch.decoded[i]);

@@ -110,11 +110,12 @@ void keep_exact(SourceTensor& tensor, bool add_one) {
 }
 
 SourceTensor read_doubles(const SafetensorsEntry& entry, std::string name, std::vector<std::uint64_t> dims,
-                          const MappedFile& file) {
+                          const MappedFile& file, const std::string& path) {
   SourceTensor tensor{std::move(name), DType::f32, std::move(dims), {}, {}, {}};
-  tensor.read = [&file, offset = entry.offset, cols = tensor.cols()](std::size_t first, std::size_t count, float* out) {
+  tensor.read = [&file, path, offset = entry.offset, cols = tensor.cols()](std::size_t first, std::size_t count,
+                                                                           float* out) {
     std::vector<double> stored(count * cols);
-    file.read(offset + first * cols * sizeof(double), std::as_writable_bytes(std::span(stored)));
+    read_named(file, path, offset + first * cols * sizeof(double), std::as_writable_bytes(std::span(stored)));
     std::ranges::transform(stored, out, [](double value) { return static_cast<float>(value); });
   };
   return tensor;
@@ -133,7 +134,7 @@ void add_tensor(ModelSource& source, const FolderConfig& config, const Safetenso
   if (!dtype && entry.dtype != "F64")
     throw Unsupported(where + "is of type " + entry.dtype + "; expected F32, F16, BF16 or F64");
   SourceTensor tensor =
-      dtype ? stored_tensor(name, *dtype, dims, file, entry.offset, path) : read_doubles(entry, name, dims, file);
+      dtype ? stored_tensor(name, *dtype, dims, file, entry.offset, path) : read_doubles(entry, name, dims, file, path);
 
   const bool is_norm = name.ends_with("_norm.weight");
   if (is_norm || tensor.rows() == 1) keep_exact(tensor, is_norm && config.is_gemma());

@@ -26,7 +26,7 @@ struct FolderConfig {
 FolderConfig read_folder_config(const std::filesystem::path& folder, GgufWriter& writer);
 
 // Sets the tokenizer's keys, from tokenizer.model or tokenizer.json. Returns the number of tokens, which is at most
-// `rows` of the embedding. Throws BadFile and Unsupported.
+// config.vocabulary, the rows of the embedding. Throws BadFile and Unsupported.
 std::size_t read_folder_tokenizer(const std::filesystem::path& folder, const std::filesystem::path& chosen,
                                   const FolderConfig& config, GgufWriter& writer);
 

@@ -134,15 +134,16 @@ std::string read_merge(const Json& merge, const std::string& path) {
   throw BadFile(path + ": model.merges: holds what is no pair of tokens");
 }
 
-void put_piece(PieceVocabulary& vocabulary, std::size_t id, const std::string& text, PieceType type,
+// Ids stay below `end`: the memory that a file takes is not for a number in it to decide.
+void put_piece(PieceVocabulary& vocabulary, std::size_t id, std::size_t end, const std::string& text, PieceType type,
                const std::string& path) {
-  if (id >= kMaxTokens)
+  if (id >= std::min(end, kMaxTokens))
     throw BadFile(path + ": token " + quote(text) + ": its id " + std::to_string(id) + " is too large");
   if (vocabulary.pieces.size() <= id) vocabulary.pieces.resize(id + 1, {"", 0, PieceType::unused});
   vocabulary.pieces[id] = {text, vocabulary.pieces[id].score, type};
 }
 
-BpeFile read_tokenizer_json(const std::filesystem::path& file, TokenizerConfig& config) {
+BpeFile read_tokenizer_json(const std::filesystem::path& file, std::size_t rows, TokenizerConfig& config) {
   const std::string path = file.string();
   const Json json = read_json(file);
   const JsonKeys keys(json, path);
@@ -151,9 +152,12 @@ BpeFile read_tokenizer_json(const std::filesystem::path& file, TokenizerConfig& 
     throw Unsupported(path + ": model.type: " + quote(model.text_or("type", "")) + " is not supported; expected BPE");
   BpeFile bpe;
   if (keys.has("pre_tokenizer")) read_splitting(keys.at("pre_tokenizer"), bpe.splitting);
-  for (const auto& [token, id] : model.at("vocab").items()) {
+  const Json& tokens = model.at("vocab");
+  const std::size_t added = keys.has("added_tokens") ? keys.at("added_tokens").size() : 0;
+  const std::size_t end = std::max(rows, tokens.size() + added + config.added.size());
+  for (const auto& [token, id] : tokens.items()) {
     if (!id.is_number_unsigned()) throw BadFile(path + ": model.vocab: " + quote(token) + ": has no id");
-    put_piece(bpe.vocabulary, id.get<std::size_t>(), token, PieceType::normal, path);
+    put_piece(bpe.vocabulary, id.get<std::size_t>(), end, token, PieceType::normal, path);
   }
   for (const Json& merge : model.at("merges")) bpe.merges.push_back(read_merge(merge, path));
   if (keys.has("added_tokens"))
@@ -166,12 +170,10 @@ void apply_added(PieceVocabulary& vocabulary, const TokenizerConfig& config, std
                  const std::string& path) {
   const std::size_t end = std::max(rows, vocabulary.pieces.size()) + config.added.size();
   for (const auto& [id, token] : config.added) {
-    if (id >= end)
-      throw BadFile(path + ": token " + quote(token.first) + ": its id " + std::to_string(id) + " is too large");
     const bool control = token.second || looks_special(token.first);
     const bool is_unknown = id < vocabulary.pieces.size() && vocabulary.pieces[id].type == PieceType::unknown;
     if (!is_unknown)
-      put_piece(vocabulary, id, token.first, control ? PieceType::control : PieceType::user_defined, path);
+      put_piece(vocabulary, id, end, token.first, control ? PieceType::control : PieceType::user_defined, path);
   }
 }
 
@@ -252,7 +254,7 @@ std::size_t read_folder_tokenizer(const std::filesystem::path& folder, const std
   BpeFile bpe;
   const bool is_json = path.extension() == ".json";
   if (is_json) {
-    bpe = read_tokenizer_json(path, tokens);
+    bpe = read_tokenizer_json(path, config.vocabulary, tokens);
   } else {
     const MappedFile file = MappedFile::open(path);
     bpe.vocabulary = parse_sentencepiece(file.bytes(), path.string());

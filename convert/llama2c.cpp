@@ -100,12 +100,12 @@ class Walk {
     if (group_ == 0) return floats(std::move(name), {cols, rows});
     const std::uint64_t codes = at_, scales = at_ + rows * cols;
     at_ = scales + rows * cols / group_ * sizeof(float);
-    const auto read = [&file = file_, group = group_, codes, scales, cols](std::size_t first, std::size_t count,
-                                                                           float* out) {
+    const auto read = [&file = file_, path = source_.path, group = group_, codes, scales, cols](
+                          std::size_t first, std::size_t count, float* out) {
       std::vector<std::int8_t> q(count * cols);
       std::vector<float> scale(count * cols / group);
-      file.read(codes + first * cols, std::as_writable_bytes(std::span(q)));
-      file.read(scales + first * cols / group * sizeof(float), std::as_writable_bytes(std::span(scale)));
+      read_named(file, path, codes + first * cols, std::as_writable_bytes(std::span(q)));
+      read_named(file, path, scales + first * cols / group * sizeof(float), std::as_writable_bytes(std::span(scale)));
       for (std::size_t i = 0; i < q.size(); ++i) out[i] = static_cast<float>(q[i]) * scale[i / group];
     };
     source_.tensors.push_back({std::move(name), DType::f32, {cols, rows}, read, {}, {}});

@@ -19,7 +19,8 @@ void migrate(const std::filesystem::path& weights, const std::filesystem::path& 
   SbsWriter writer(completed(contents.config, weights.string()));
   std::vector<std::byte> piece;
   for (const SbsContents::Item& item : contents.tensors) {
-    if (item.bytes.size() != sbs_bytes(item.tensor.type, item.tensor.rows * item.tensor.cols))
+    const bool older = item.tensor.type == SbsType::nuq && item.layout == NuqLayout::tables_first;
+    if (older || item.bytes.size() != sbs_bytes(item.tensor.type, item.tensor.rows * item.tensor.cols))
       throw Unsupported(weights.string() + ": tensor " + quote(item.tensor.name) +
                         ": has the layout of 2024, which today's files do not have");
     writer.add_tensor(item.tensor, [&old, &piece, bytes = item.bytes](const SbsWriter::Sink& sink) {

@@ -1,7 +1,9 @@
 // Sources that hold gemma.cpp's tensors: its .sbs files, and the dumps that its old tool compressed.
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <set>
+#include <utility>
 
 #include "convert/sentencepiece.h"
 #include "convert/source.h"
@@ -30,6 +32,52 @@ void set_gains(ModelSource& source, const SbsContents& contents, const std::vect
     for (float& value : values) value *= item->tensor.scale;
     tensor->read_gain = [&values](std::size_t, std::size_t, float* out) { std::ranges::copy(values, out); };
   }
+}
+
+// Positions that a layer sees in a text as long as the model was made for, and how they turn.
+struct Sight {
+  std::size_t window;
+  double base, factor;
+  bool operator==(const Sight&) const = default;
+};
+Sight sight_of(const ModelConfig& c, const LayerConfig& layer) {
+  const RopeConfig& rope = c.ropes[layer.rope];
+  return {layer.window == 0 ? c.context : std::min(layer.window, c.context), rope.base, rope.factor};
+}
+
+// What a file of this configuration would be read as is what the source is.
+void check_said(const ModelConfig& is, const SbsConfig& config, const std::string& path) {
+  SbsContents contents;
+  contents.config = config;
+  const ModelConfig read = read_config(assemble_sbs(contents, MappedFile(), {}, path));
+  const auto same = [&path](const char* what, const auto& a, const auto& b) {
+    if (a != b) throw Unsupported(path + ": an .sbs file cannot say " + what + " of this model");
+  };
+  same("the epsilon of the norms", is.norm_eps, read.norm_eps);
+  same("the scale of the embedding", is.embed_scale, read.embed_scale);
+  same("the scale of the queries", is.query_scale, read.query_scale);
+  same("the soft cap of the attention", is.attention_cap, read.attention_cap);
+  same("the soft cap of the logits", is.logit_cap, read.logit_cap);
+  same("the activation", is.gate, read.gate);
+  same("how heads turn", std::pair(is.rope_style, is.rope_dim), std::pair(read.rope_style, read.rope_dim));
+  same("that there are biases", is.qkv_bias, read.qkv_bias);
+  same("which norms there are", std::pair(is.qk_norm, is.post_norms), std::pair(read.qk_norm, read.post_norms));
+  for (std::size_t i = 0; i < is.layers.size(); ++i)
+    same("what each layer sees", sight_of(is, is.layers[i]), sight_of(read, read.layers[i]));
+}
+
+// The ids that gemma.cpp has in its code.
+void check_tokens(const Metadata& metadata, const std::string& path) {
+  if (!metadata.has("tokenizer.ggml.tokens")) return;
+  const auto same = [&](const char* key, std::size_t otherwise, std::size_t fixed) {
+    const std::size_t id = metadata.count_or(key, otherwise, 0, std::numeric_limits<std::uint32_t>::max());
+    if (id != fixed)
+      throw Unsupported(path + ": " + key + ": is " + std::to_string(id) + ", and in an .sbs file always " +
+                        std::to_string(fixed));
+  };
+  same("tokenizer.ggml.bos_token_id", 1, 2);
+  same("tokenizer.ggml.unknown_token_id", 0, 3);
+  same("tokenizer.ggml.padding_token_id", 0, 0);
 }
 
 }  // namespace
@@ -62,6 +110,8 @@ SbsConfig sbs_config_of(const ModelSource& source) {
     if (embedding == nullptr) throw BadFile(source.path + ": has no embedding");
     network.vocabulary = embedding->rows();
     config = sbs_config_from(network, source.metadata(), source.path);
+    check_said(network, config, source.path);
+    if (source.sentencepiece.empty()) check_tokens(source.metadata(), source.path);
   }
   config.wrapping = source.wrapping.value_or(config.wrapping);
   return config;
@@ -69,7 +119,7 @@ SbsConfig sbs_config_of(const ModelSource& source) {
 
 std::vector<std::byte> sentencepiece_of(const ModelSource& source) {
   if (source.sentencepiece.empty() && source.metadata().has("tokenizer.ggml.tokens"))
-    return make_sentencepiece(source.metadata());
+    return make_sentencepiece(source.metadata(), sbs_config_of(source).vocab_size);
   return {source.sentencepiece.begin(), source.sentencepiece.end()};
 }
 

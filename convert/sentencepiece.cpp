@@ -174,18 +174,20 @@ PieceVocabulary parse_sentencepiece(std::span<const std::byte> bytes, const std:
   return vocabulary;
 }
 
-std::vector<std::byte> make_sentencepiece(const Metadata& metadata) {
+std::vector<std::byte> make_sentencepiece(const Metadata& metadata, std::size_t rows) {
   const std::string_view kind = metadata.text("tokenizer.ggml.model");
   if (kind != "llama")
     throw Unsupported("tokenizer.ggml.model: " + quote(kind) + " cannot be written as a SentencePiece model");
   const auto texts = metadata.texts("tokenizer.ggml.tokens");
-  const auto scores = metadata.reals("tokenizer.ggml.scores");
-  const auto types = metadata.integers("tokenizer.ggml.token_type", 1, 6);
+  const auto scores = metadata.has("tokenizer.ggml.scores") ? metadata.reals("tokenizer.ggml.scores")
+                                                            : std::vector<float>(texts.size());
+  auto types = metadata.integers("tokenizer.ggml.token_type", 0, 6);
+  std::ranges::replace(types, 0, static_cast<int>(PieceType::normal));  // 0: undefined
   if (scores.size() != texts.size() || types.size() != texts.size())
     throw BadFile("tokenizer.ggml: " + std::to_string(texts.size()) + " tokens, " + std::to_string(scores.size()) +
                   " scores, " + std::to_string(types.size()) + " types");
   ProtoWriter model;
-  for (std::size_t i = 0; i < texts.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(texts.size(), rows); ++i) {
     const bool user_defined = types[i] == static_cast<int>(PieceType::user_defined);
     ProtoWriter piece;
     piece.text(kText, user_defined ? replaced(texts[i], " ", kSpace) : texts[i]);

@@ -33,9 +33,9 @@ struct PieceVocabulary {
 // merged by score.
 PieceVocabulary parse_sentencepiece(std::span<const std::byte> bytes, const std::string& file);
 
-// A SentencePiece model of the vocabulary in a GGUF file's keys. Throws BadFile, and Unsupported for vocabularies that
-// are not merged by score.
-std::vector<std::byte> make_sentencepiece(const Metadata& metadata);
+// A SentencePiece model of the first `rows` tokens in a GGUF file's keys: others have no row of weights. Throws
+// BadFile, and Unsupported for vocabularies that are not merged by score.
+std::vector<std::byte> make_sentencepiece(const Metadata& metadata, std::size_t rows);
 
 // Pads the vocabulary to `size` pieces with unused ones, or cuts it, and sets the keys. A size of 0 leaves it.
 void set_vocabulary(GgufWriter& writer, PieceVocabulary vocabulary, std::size_t size);

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "convert/sentencepiece.h"
 #include "engine/error.h"
 #include "engine/file/sbs_metadata.h"
 #include "engine/model_config.h"
@@ -130,6 +131,7 @@ void adopt_file(ModelSource& source, ModelFile file) {
 void adopt_tokenizer(ModelSource& source, const std::filesystem::path& path) {
   source.mappings.push_back(std::make_unique<const MappedFile>(MappedFile::open(path)));
   source.sentencepiece = source.mappings.back()->bytes();
+  parse_sentencepiece(source.sentencepiece, path.string());  // refuses what is none
 }
 
 void set_metadata(ModelSource& source, const GgufWriter& metadata) {
@@ -139,15 +141,19 @@ void set_metadata(ModelSource& source, const GgufWriter& metadata) {
   source.file = std::make_unique<const ModelFile>(parse_gguf(*source.header, source.path));
 }
 
+void read_named(const MappedFile& file, const std::string& path, std::uint64_t offset, std::span<std::byte> out) {
+  try {
+    file.read(offset, out);
+  } catch (const BadFile& e) {
+    throw BadFile(path + ": " + e.what());
+  }
+}
+
 SourceTensor stored_tensor(std::string name, DType dtype, std::vector<std::uint64_t> dims, const MappedFile& file,
                            std::uint64_t offset, const std::string& path) {
   SourceTensor tensor{std::move(name), dtype, std::move(dims), {}, {}, {}};
   set_readers(tensor, [&file, offset, path](std::uint64_t from, std::span<std::byte> out) {
-    try {
-      file.read(offset + from, out);
-    } catch (const BadFile& e) {
-      throw BadFile(path + ": " + e.what());
-    }
+    read_named(file, path, offset + from, out);
   });
   return tensor;
 }

@@ -102,6 +102,9 @@ void adopt_tokenizer(ModelSource& source, const std::filesystem::path& path);
 // Makes `metadata` that of the source.
 void set_metadata(ModelSource& source, const GgufWriter& metadata);
 
+// Reads bytes of a mapped file. Throws BadFile, which names `path`, if they are gone.
+void read_named(const MappedFile& file, const std::string& path, std::uint64_t offset, std::span<std::byte> out);
+
 // A tensor whose rows lie in a mapped file that the source owns, back to back.
 SourceTensor stored_tensor(std::string name, DType dtype, std::vector<std::uint64_t> dims, const MappedFile& file,
                            std::uint64_t offset, const std::string& path);

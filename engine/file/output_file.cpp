@@ -40,6 +40,8 @@ OutputFile::OutputFile(std::filesystem::path target, Existing existing)
   create_nameless();
   if (file_ < 0) create_named();
   if (file_ < 0) fail("cannot be created");
+  // As open to others as what it replaces; a file system that knows no modes may refuse.
+  if (mode_) (void)!::fchmod(file_, *mode_);
 }
 
 // Only a file may be replaced: not a folder, and not a device, which a rename would remove.
@@ -49,12 +51,13 @@ void OutputFile::check_target() {
     errno = EEXIST;
     fail("is not replaced");
   }
-  if (::stat(target_.c_str(), &found) != 0) {
-    if (errno != ENOENT) fail("cannot be created");
-    return;
-  }
+  const bool is_there = ::stat(target_.c_str(), &found) == 0;
+  if (!is_there && errno != ENOENT) fail("cannot be created");
+  // The file that a link leads to, not the link; it may lead to none yet.
+  while (std::filesystem::is_symlink(target_)) target_ = target_.parent_path() / std::filesystem::read_symlink(target_);
+  if (!is_there) return;
   if (!S_ISREG(found.st_mode)) throw Error(target_.string() + ": is not a regular file, and is not replaced");
-  target_ = std::filesystem::canonical(target_);  // the file that a link leads to, not the link
+  mode_ = found.st_mode & 0777;
 }
 
 OutputFile::~OutputFile() {
@@ -128,7 +131,8 @@ void OutputFile::give_name() {
 
 void OutputFile::fail(const char* what) const {
   const std::string why = std::generic_category().message(errno);
-  throw Error(target_.string() + ": at byte " + std::to_string(position_) + ": " + what + ": " + why);
+  const std::string where = position_ == 0 ? "" : "at byte " + std::to_string(position_) + ": ";
+  throw Error(target_.string() + ": " + where + what + ": " + why);
 }
 
 }  // namespace carat

@@ -1,8 +1,11 @@
 // A file being written: the target appears whole, or not at all.
 #pragma once
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 
 namespace carat {
@@ -43,6 +46,7 @@ class OutputFile {
   std::filesystem::path target_;
   std::filesystem::path temporary_;  // empty while the file has no name
   Existing existing_;
+  std::optional<mode_t> mode_;  // of the file that is replaced
   int file_ = -1;
   std::uint64_t position_ = 0;
 };

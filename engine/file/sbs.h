@@ -53,7 +53,7 @@ std::vector<SbsTensorPlan> sbs_plan(const ModelConfig& config);
 
 // One entry of the directory: a tensor [rows, cols], whose decoded elements are to be multiplied by `scale`.
 struct SbsTensor {
-  std::string name;  // at most 16 letters
+  std::string name;  // at most 16 letters (is_sbs_key)
   SbsType type = SbsType::f32;
   std::size_t rows = 0, cols = 0;
   float scale = 1;
@@ -71,7 +71,8 @@ class SbsWriter {
 
   explicit SbsWriter(SbsConfig config);
 
-  // `source` is called while writing, and gives sbs_bytes(type, rows * cols) bytes.
+  // `source` is called while writing, and gives sbs_bytes(type, rows * cols) bytes. Throws Unsupported for a name that
+  // no file can hold, and for more tensors than one does.
   void add_tensor(SbsTensor tensor, Source source);
   // The bytes outlive the writing.
   void add_tensor(SbsTensor tensor, std::span<const std::byte> bytes);
@@ -79,8 +80,6 @@ class SbsWriter {
   // A SentencePiece model, which outlives the writing; without one the file says that it has none.
   void set_tokenizer(std::string_view model);
 
-  // Writes `target` whole or not at all. Throws BadFile.
-  void write(const std::filesystem::path& target) const;
   void write(const Sink& sink) const;
 
  private:

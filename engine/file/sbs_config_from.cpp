@@ -1,5 +1,6 @@
 // From the engine's terms to a configuration that gemma.cpp reads: the way back of sbs_metadata.cpp.
 #include <algorithm>
+#include <utility>
 
 #include "engine/error.h"
 #include "engine/file/sbs_config.h"
@@ -64,8 +65,10 @@ SbsLayerConfig layer_from(const ModelConfig& c) {
   return layer;
 }
 
+// Some files write 0xffffffff for "none".
 std::int32_t token_or(const Metadata& metadata, std::string_view key, std::int32_t fallback) {
-  return static_cast<std::int32_t>(metadata.count_or(key, static_cast<std::size_t>(fallback), 0, 0x7FFFFFFF));
+  const std::size_t id = metadata.count_or(key, static_cast<std::size_t>(fallback), 0, 0xFFFFFFFF);
+  return std::in_range<std::int32_t>(id) ? static_cast<std::int32_t>(id) : fallback;
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ class SbsFieldReader {
     field.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     field.erase(field.find_last_not_of('\0') + 1);
     for (const char c : field)
-      if (c <= 0) in_.fail("a text holds a byte that is not ASCII");
+      if (static_cast<unsigned char>(c) - 1u >= 127) in_.fail("a text holds a byte that is not ASCII");
   }
   template <class Item>
   void read(std::vector<Item>& field) {

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "kernels/half.h"
@@ -23,7 +24,7 @@ float through_bf16(float value) { return bf16_to_float(bf16_from_float(value)); 
 std::size_t pack_i8(std::span<const float> values, std::byte* packed, float* decoded) {
   const auto [min, max] = std::ranges::minmax(values);
   const float range = max - min;
-  const float scale = 255 / (range == 0 ? 1 : range);
+  const float scale = 255 / (255 / range <= std::numeric_limits<float>::max() ? range : 1);  // a range of 0, or near it
   // Beyond what an int holds no code reaches the values of a group so far from zero, for its range, any more.
   const auto zero = static_cast<float>(static_cast<std::int32_t>(std::clamp(-scale * min - 128, -2e9f, 2e9f)));
   const std::uint16_t head[2] = {bf16_from_float(1 / scale), bf16_from_float(zero)};

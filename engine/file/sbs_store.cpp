@@ -36,13 +36,17 @@ std::string read_key(ByteReader& in) {
   const auto bytes = in.take(kSbsKeyBytes);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const std::string key(text.substr(0, text.find('\0')));
-  const bool printable = std::ranges::all_of(key, [](char c) { return c > ' ' && c < 127; });
-  if (key.empty() || !printable || text.find_first_not_of('\0', key.size()) != text.npos)
+  if (!is_sbs_key(key) || text.find_first_not_of('\0', key.size()) != text.npos)
     in.fail("the key " + quote(text) + " is no name of 1 to 16 letters");
   return key;
 }
 
 }  // namespace
+
+bool is_sbs_key(std::string_view key) {
+  return !key.empty() && key.size() <= kSbsKeyBytes &&
+         std::ranges::all_of(key, [](char c) { return c > ' ' && c < 127; });
+}
 
 const SbsBlob* SbsStore::find(std::string_view key) const {
   const auto found = std::ranges::find(blobs, key, &SbsBlob::key);

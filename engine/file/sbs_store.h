@@ -18,6 +18,9 @@ inline constexpr std::size_t kSbsMaxBlobs = 16384;
 inline constexpr std::size_t kSbsHeaderBytes = 16;     // magic, u32 number of blobs, u64 size of the file
 inline constexpr std::size_t kSbsDirectoryBytes = 32;  // of each blob: key, u64 offset, u64 size
 
+// What blobs can be called: 1 to 16 letters of ASCII.
+bool is_sbs_key(std::string_view key);
+
 inline constexpr std::string_view kSbsNoTokenizer = "unavailable";  // the blob `tokenizer` of a file without one
 
 struct SbsBlob {

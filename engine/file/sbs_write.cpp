@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <stdexcept>
 
+#include "engine/error.h"
 #include "engine/file/byte_writer.h"
-#include "engine/file/output_file.h"
+#include "engine/file/quote.h"
 #include "engine/file/sbs.h"
 #include "engine/file/sbs_store.h"
 #include "engine/file/sbs_toc.h"
@@ -36,7 +38,7 @@ class StoreWriter {
   }
 
   void add(const std::string& key, std::uint64_t size, const SbsWriter::Source& source) {
-    assert(!key.empty() && key.size() <= kSbsKeyBytes && size > 0);
+    assert(is_sbs_key(key) && size > 0);
     entries_.push_back({key, position_, size});
     source([&](std::span<const std::byte> bytes) { pass(bytes); });
     if (position_ - entries_.back().offset != size)  // a file with a hole in it must not be kept
@@ -90,7 +92,12 @@ int bits(SbsType type) { return type == SbsType::f32 ? 32 : type == SbsType::bf1
 SbsWriter::SbsWriter(SbsConfig config) : config_(std::move(config)) {}
 
 void SbsWriter::add_tensor(SbsTensor tensor, Source source) {
-  assert(tensors_.size() < kSbsMaxBlobs - 4 && tensor.scale > 0);
+  assert(tensor.scale > 0);
+  constexpr std::array<std::string_view, 3> kOwn = {"config", "tokenizer", "toc"};
+  if (!is_sbs_key(tensor.name) || std::ranges::find(kOwn, tensor.name) != kOwn.end())
+    throw Unsupported("tensor " + quote(tensor.name) + ": nothing in an .sbs file can have this name");
+  if (tensors_.size() + kOwn.size() == kSbsMaxBlobs)
+    throw Unsupported("an .sbs file has no room for " + std::to_string(kSbsMaxBlobs) + " tensors");
   const std::uint64_t size = sbs_bytes(tensor.type, std::uint64_t{tensor.rows} * tensor.cols);
   // gemma.cpp refuses a file whose configuration does not name the smallest type, the first of equals.
   if (tensors_.empty() || bits(tensor.type) < bits(config_.weight)) config_.weight = tensor.type;
@@ -115,12 +122,6 @@ void SbsWriter::write(const Sink& sink) const {
   store.add("tokenizer", std::as_bytes(std::span(tokenizer)));
   store.add("toc", serialise_sbs_toc(directory));
   store.finish();
-}
-
-void SbsWriter::write(const std::filesystem::path& target) const {
-  OutputFile out(target);
-  write([&](std::span<const std::byte> bytes) { out.write(bytes); });
-  out.commit();
 }
 
 }  // namespace carat

@@ -34,6 +34,8 @@ void write_tiny(const fs::path& path, const std::string& architecture, DType dty
   tiny.writer().set_array("tokenizer.ggml.tokens", std::vector<std::string_view>(texts.begin(), texts.end()));
   tiny.writer().set_array("tokenizer.ggml.scores", std::vector<float>(80, -1));
   tiny.writer().set_array("tokenizer.ggml.token_type", std::vector<std::int32_t>(80, 1));
+  tiny.writer().set("tokenizer.ggml.bos_token_id", std::uint32_t{2});
+  tiny.writer().set("tokenizer.ggml.unknown_token_id", std::uint32_t{3});
   tiny.writer().write(path);
 }
 

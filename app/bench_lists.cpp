@@ -88,9 +88,8 @@ std::vector<std::size_t> parse_counts(const std::string& flag, const std::vector
 std::vector<DType> parse_cache_types(const std::string& flag, const std::vector<std::string>& texts) {
   std::vector<DType> types;
   for (const std::string& item : split_lists(flag, texts)) {
-    const auto* const found = std::ranges::find(kCacheTypes, item, [](DType type) { return info(type).name; });
-    if (found == kCacheTypes.end())
-      throw BadUsage(flag + ": '" + item + "' is no type of a cache", "there are f16, bf16, q8_0, f32");
+    const std::optional<DType> found = find_cache_type(item);
+    if (!found) throw BadUsage(flag + ": '" + item + "' is no type of a cache", "there are f16, bf16, q8_0, f32");
     types.push_back(*found);
   }
   return types;

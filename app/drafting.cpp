@@ -6,16 +6,15 @@
 namespace carat {
 namespace {
 
-void check_vocabulary(const ModelFile& file, const Model& second, const OpenModel& first) {
+void check_vocabulary(const ModelFiles& files, const Model& second, const OpenModel& first) {
   const std::size_t size = first.model.config.vocabulary;
-  const ModelFiles files{open_file(file.path()), MappedFile()};  // the tokenizer looks into it
   const auto tokenizer = open_tokenizer(files);
   bool is_same = second.config.vocabulary == size;
   for (std::size_t i = 0; i < size && is_same; ++i) {
     const auto id = static_cast<TokenId>(i);
     is_same = tokenizer->spelling(id) == first.tokenizer->spelling(id);
   }
-  if (!is_same) throw BadUsage("--draft-model: " + file.path() + ": its vocabulary is not that of the model");
+  if (!is_same) throw BadUsage("--draft-model: " + files.file.path() + ": its vocabulary is not that of the model");
 }
 
 }  // namespace
@@ -23,10 +22,10 @@ void check_vocabulary(const ModelFile& file, const Model& second, const OpenMode
 std::unique_ptr<const SecondModel> open_second(const LookupFlags& flags, const OpenModel& first,
                                                const BackendOptions& options, const Loading& loading) {
   if (flags.draft_model.empty()) return nullptr;
-  ModelFile file = open_file(flags.draft_model, loading);
-  Model model = load_model(file, make_cpu_backend(options));
-  check_vocabulary(file, model, first);
-  return std::make_unique<const SecondModel>(SecondModel{std::move(file), std::move(model)});
+  ModelFiles files{open_file(flags.draft_model, loading), MappedFile()};
+  Model model = load_model(files.file, make_cpu_backend(options));
+  check_vocabulary(files, model, first);
+  return std::make_unique<const SecondModel>(SecondModel{std::move(files.file), std::move(model)});
 }
 
 Drafting::Drafting(const LookupFlags& flags, const SecondModel* second, const SessionOptions& room, bool shifts)

@@ -5,7 +5,6 @@
 
 #include "app/failure.h"
 #include "app/memory_need.h"
-#include "kernels/gpu.h"
 
 namespace carat {
 namespace {
@@ -52,26 +51,25 @@ std::optional<std::size_t> parse_layers(const std::string& text) {
 // Whether it is an error if no layer goes to a GPU.
 bool must_have(const BackendFlags& flags) { return flags.gpu_layers != "auto" && flags.gpu_layers != "0"; }
 
-// The index of the device that the flags name; none for the CPU.
-std::optional<std::size_t> find_device(const BackendFlags& flags, const Gpus& gpus) {
+// The device that the flags name; none for the CPU.
+std::optional<FoundGpu> find_device(const BackendFlags& flags, const Gpus& gpus) {
   if (flags.device == "cpu") return std::nullopt;
-  if (flags.device == "auto" || (!gpu_kind().empty() && flags.device == gpu_kind()))
-    return gpus.found.empty() ? std::nullopt : std::optional<std::size_t>(0);
-  const auto named = std::ranges::find(gpus.found, flags.device, &Gpu::id);
+  const bool takes_first = flags.device == "auto" || (!gpu_kind().empty() && flags.device == gpu_kind());
+  const auto named = takes_first ? gpus.found.begin() : std::ranges::find(gpus.found, flags.device, &Gpu::id);
   if (named == gpus.found.end()) return std::nullopt;
-  return static_cast<std::size_t>(named - gpus.found.begin());
+  return FoundGpu{static_cast<std::size_t>(named - gpus.found.begin()), *named};
 }
 
 }  // namespace
 
-std::optional<std::size_t> choose_device(const BackendFlags& flags) {
+std::optional<FoundGpu> choose_device(const BackendFlags& flags) {
   const std::string& asked = flags.gpu_layers;
   if (asked != "auto" && asked != "all" && !parse_layers(asked))
     throw BadUsage("-ngl " + asked + ": the layers on a GPU are a number, auto or all");
   const bool needs_gpu = must_have(flags), names_gpu = flags.device != "auto" && flags.device != "cpu";
   if (!names_gpu && !needs_gpu && (asked == "0" || flags.device == "cpu")) return std::nullopt;  // the driver sleeps on
   const Gpus gpus = find_gpus();
-  const std::optional<std::size_t> device = find_device(flags, gpus);
+  const std::optional<FoundGpu> device = find_device(flags, gpus);
   if (!device && names_gpu) {
     throw Failure(
         kExitResource,
@@ -87,9 +85,9 @@ std::optional<std::size_t> choose_device(const BackendFlags& flags) {
 
 GpuChoice choose_gpu(const BackendFlags& flags, const ModelFile& file, const ModelConfig& config,
                      const SessionOptions& session, std::size_t sequences) {
-  const std::optional<std::size_t> device = choose_device(flags);
+  const std::optional<FoundGpu> device = choose_device(flags);
   if (!device) return {};
-  const Gpu gpu = find_gpus().found[*device];
+  const Gpu& gpu = device->gpu;
   const std::size_t all = config.layers.size(), wanted = std::min(parse_layers(flags.gpu_layers).value_or(all), all);
   const std::uint64_t need = gpu_need(file, config, session, sequences, wanted);
   if (need <= gpu.free) return {*device, wanted};
@@ -123,7 +121,7 @@ std::uint64_t gpu_need(const ModelFile& file, const ModelConfig& config, const S
 Model load_placed(const ModelFile& file, const BackendOptions& options, const GpuChoice& choice) {
   auto cpu = make_cpu_backend(options);
   if (choice.layers == 0) return load_model(file, std::move(cpu));
-  return load_model(file, std::move(cpu), make_gpu_backend(choice.device), choice.layers);
+  return load_model(file, std::move(cpu), make_gpu_backend(choice.device.index), choice.layers);
 }
 
 std::string device_of(const Model& model) {

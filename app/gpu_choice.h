@@ -7,16 +7,23 @@
 #include "app/options.h"
 #include "engine/model.h"
 #include "engine/session.h"
+#include "kernels/gpu.h"
 
 namespace carat {
 
-struct GpuChoice {
-  std::size_t device = 0, layers = 0;  // no layers: the CPU alone
+// One of find_gpus(), and where it stands among them.
+struct FoundGpu {
+  std::size_t index = 0;
+  Gpu gpu;
 };
 
-// The index among find_gpus() of the device that the flags mean; none: the CPU. Throws BadUsage, and Failure (resource)
-// for one that is not there.
-std::optional<std::size_t> choose_device(const BackendFlags& flags);
+// The device that the flags mean; none: the CPU. Throws BadUsage, and Failure (resource) for one that is not there.
+std::optional<FoundGpu> choose_device(const BackendFlags& flags);
+
+struct GpuChoice {
+  FoundGpu device;
+  std::size_t layers = 0;  // none: the CPU alone
+};
 
 // For `sequences` sessions at once. Throws as choose_device() does, and Failure (resource) for layers that do not fit,
 // with how many do.

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 
+#include "app/crc32.h"
 #include "app/log.h"
 #include "app/user_path.h"
 #include "engine/error.h"
@@ -18,24 +19,6 @@ namespace {
 // parts of the cache, and the CRC-32 of all that is before it. Little-endian.
 constexpr std::array<char, 8> kMagic = {'c', 'a', 'r', 'a', 't', '-', 'k', 'v'};
 constexpr std::uint32_t kVersion = 1;
-
-// CRC-32 of IEEE 802.3, reflected.
-constexpr auto kCrcTable = [] {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < table.size(); ++i) {
-    std::uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) != 0 ? 0xedb88320u : 0u);
-    table[i] = value;
-  }
-  return table;
-}();
-
-std::uint32_t crc(std::uint32_t before, std::span<const std::byte> bytes) {
-  std::uint32_t value = ~before;
-  for (const std::byte byte : bytes)
-    value = kCrcTable[(value ^ std::to_integer<std::uint32_t>(byte)) & 0xff] ^ value >> 8;
-  return ~value;
-}
 
 // FNV-1a, 64 bits.
 class Hash {
@@ -74,7 +57,7 @@ class SummedFile {
     std::filesystem::permissions(file_.unfinished(), perms::owner_read | perms::owner_write);
   }
   void write(std::span<const std::byte> bytes) {
-    sum_ = crc(sum_, bytes);
+    sum_ = crc32(sum_, bytes);
     file_.write(bytes);
   }
   void commit() {
@@ -163,13 +146,13 @@ std::vector<TokenId> read_cache(std::span<const std::byte> whole, Session& sessi
   if (header.position > in.remaining() / sizeof(TokenId)) throw BadFile("cut short");
   std::vector<TokenId> ids(header.position);
   const auto id_bytes = in.take(ids.size() * sizeof(TokenId));
-  std::memcpy(ids.data(), id_bytes.data(), id_bytes.size());
+  std::ranges::copy(id_bytes, std::as_writable_bytes(std::span(ids)).begin());
   const std::vector<Tensor> parts = session.cache_parts(header.furthest);
   if (in.remaining() != bytes_of(parts) + sizeof(std::uint32_t)) throw BadFile("of another context or batch");
   const auto summed = whole.first(whole.size() - sizeof(std::uint32_t));
   std::uint32_t sum = 0;
   std::memcpy(&sum, whole.data() + summed.size(), sizeof sum);
-  if (sum != crc(0, summed)) throw BadFile("damaged");
+  if (sum != crc32(0, summed)) throw BadFile("damaged");
   const auto known = [vocabulary](TokenId id) { return id >= 0 && static_cast<std::size_t>(id) < vocabulary; };
   if (!std::ranges::all_of(ids, known)) throw BadFile("of another vocabulary");
   std::vector<std::span<const std::byte>> contents;

@@ -5,13 +5,6 @@
 
 namespace carat {
 
-namespace {
-
-// A vocabulary of 262144 makes a row of logits a megabyte: they are asked for a few rows at a time.
-constexpr std::size_t kLogitRows = kFewRows;
-
-}  // namespace
-
 Batch::Batch(const Model& model, const BatchOptions& options)
     : model_(model),
       options_{options.sequences, options.context, std::min(options.batch, options.context), options.cache},

@@ -17,6 +17,9 @@ struct Activations {
   std::vector<Tensor> rotations;  // of each rope: [batch, rope_dim]
 };
 
+// A vocabulary of 262144 makes a row of logits a megabyte: they are asked for a few rows at a time.
+inline constexpr std::size_t kLogitRows = kFewRows;
+
 struct Scratch {
   Scratch(const Model& model, std::size_t batch, std::size_t logit_rows);
 

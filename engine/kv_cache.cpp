@@ -25,6 +25,11 @@ std::size_t slots_of(const LayerConfig& layer, std::size_t context, std::size_t 
 
 }  // namespace
 
+std::optional<DType> find_cache_type(std::string_view name) {
+  const auto* const found = std::ranges::find(kCacheTypes, name, [](DType type) { return info(type).name; });
+  return found == kCacheTypes.end() ? std::nullopt : std::optional(*found);
+}
+
 KvCache::KvCache(const Model& model, const CacheTypes& types, std::size_t sequences, std::size_t context,
                  std::size_t batch) {
   const ModelConfig& config = model.config;

@@ -1,6 +1,8 @@
 // The keys and values of the positions seen so far.
 #pragma once
 #include <array>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "engine/model.h"
@@ -13,6 +15,9 @@ struct CacheTypes {
   DType k = DType::f16, v = DType::f16;
 };
 inline constexpr std::array kCacheTypes = {DType::f16, DType::bf16, DType::q8_0, DType::f32};
+
+// By its name; none: no cache is kept in that.
+std::optional<DType> find_cache_type(std::string_view name);
 
 // Each layer's lie on the layer's backend. A layer that sees all positions keeps `context` of them. A layer with a
 // window is a ring of the window and one batch more: while a batch is being fed, its first row still finds the whole

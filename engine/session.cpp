@@ -7,13 +7,6 @@
 
 namespace carat {
 
-namespace {
-
-// A vocabulary of 262144 makes a row of logits a megabyte: they are asked for a few rows at a time.
-constexpr std::size_t kLogitRows = kFewRows;
-
-}  // namespace
-
 SessionMemory session_memory(const ModelConfig& config, const SessionOptions& o, std::size_t sequences) {
   const std::size_t batch = std::min(o.batch, o.context);
   return {KvCache::bytes(config, o.cache, sequences, o.context, batch),

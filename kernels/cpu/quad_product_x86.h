@@ -172,12 +172,11 @@ template <class Isa, class Block, std::size_t n>
 template <class Isa, class Block>
 inline void quad_row_products(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
                               float* out) noexcept {
-  const std::size_t row = cols / Reader<Isa, Block>::kElements, each = rows / kStreams;
-  const auto* from = reinterpret_cast<const Block*>(w);
-  for (std::size_t r = 0; r < each; ++r)
-    quad_row_product<Isa, Block, kStreams>(from + r * row, each * row, cols, x, out + r, each);
-  for (std::size_t r = kStreams * each; r < rows; ++r)
-    quad_row_product<Isa, Block, 1>(from + r * row, 0, cols, x, out + r, 0);
+  const auto product = [&]<std::size_t n>(const Block* first, std::size_t apart, float* to, std::size_t stride)
+      __attribute__((always_inline)) {
+    quad_row_product<Isa, Block, n>(first, apart, cols, x, to, stride);
+  };
+  multiply_in_streams<Isa, kStreams, Block>(w, rows, cols / Reader<Isa, Block>::kElements, out, product);
 }
 
 }  // namespace carat::cpu

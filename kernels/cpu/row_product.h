@@ -26,6 +26,18 @@ template <class Isa>
     __builtin_prefetch(static_cast<const char*>(from) + kPrefetchDistance + i);
 }
 
+// Rows of `row` elements each, cut into as many parts as there are streams, whose rows meet the token side by side:
+// those `apart` elements from one another go to out[0], out[stride] and so on. What is left over goes one by one.
+template <class Isa, std::size_t streams, class Element, class Product>
+[[gnu::always_inline]] inline void multiply_in_streams(const std::byte* w, std::size_t rows, std::size_t row,
+                                                       float* out, Product product) noexcept {
+  const auto* from = reinterpret_cast<const Element*>(w);
+  const std::size_t each = rows / streams;
+  for (std::size_t r = 0; r < each; ++r)
+    product.template operator()<streams>(from + r * row, each * row, out + r, each);
+  for (std::size_t r = streams * each; r < rows; ++r) product.template operator()<1>(from + r * row, 0, out + r, 0);
+}
+
 // The running sums of one row: two chains for the products, so that one's latency hides behind the other.
 template <class Isa>
 struct RowSums {
@@ -148,12 +160,11 @@ template <class Isa, class Block, std::size_t n>
 template <class Isa, class Block>
 inline void quantized_row_products(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
                                    float* out) noexcept {
-  const std::size_t row = cols / Reader<Isa, Block>::kElements, each = rows / kStreams;
-  const auto* from = reinterpret_cast<const Block*>(w);
-  for (std::size_t r = 0; r < each; ++r)
-    row_product<Isa, Block, kStreams>(from + r * row, each * row, cols, x, out + r, each);
-  for (std::size_t r = kStreams * each; r < rows; ++r)
-    row_product<Isa, Block, 1>(from + r * row, 0, cols, x, out + r, 0);
+  const auto product = [&]<std::size_t n>(const Block* first, std::size_t apart, float* to, std::size_t stride)
+      __attribute__((always_inline)) {
+    row_product<Isa, Block, n>(first, apart, cols, x, to, stride);
+  };
+  multiply_in_streams<Isa, kStreams, Block>(w, rows, cols / Reader<Isa, Block>::kElements, out, product);
 }
 
 // Weights in floating point: how a register of them is read, or four, and a single one.
@@ -243,13 +254,12 @@ template <class Isa, class Read, std::size_t n>
 template <class Isa, class Read>
 inline void float_row_products(const std::byte* w, std::size_t rows, std::size_t cols, const Activation& x,
                                float* out) noexcept {
-  constexpr std::size_t kRows = kFloatStreams<Isa>;
-  const auto* row = reinterpret_cast<const typename Read::Element*>(w);
-  const std::size_t each = rows / kRows;
-  for (std::size_t r = 0; r < each; ++r)
-    float_product<Isa, Read, kRows>(row + r * cols, each * cols, cols, x.exact, out + r, each);
-  for (std::size_t r = kRows * each; r < rows; ++r)
-    float_product<Isa, Read, 1>(row + r * cols, 0, cols, x.exact, out + r, 0);
+  using Element = typename Read::Element;
+  const auto product = [&]<std::size_t n>(const Element* first, std::size_t apart, float* to, std::size_t stride)
+      __attribute__((always_inline)) {
+    float_product<Isa, Read, n>(first, apart, cols, x.exact, to, stride);
+  };
+  multiply_in_streams<Isa, kFloatStreams<Isa>, Element>(w, rows, cols, out, product);
 }
 
 // Sixteen codes of an activation to where they belong; `to_bytes` as Quantised has them.

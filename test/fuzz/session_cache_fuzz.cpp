@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "app/crc32.h"
 #include "app/session_cache.h"
 #include "engine/error.h"
 #include "test/fuzz/target.h"
@@ -33,16 +34,6 @@ const Model& model(bool has_window) {
 }
 
 Session session(bool has_window) { return Session(model(has_window), {kContext, 4}); }
-
-// CRC-32 of IEEE 802.3.
-std::uint32_t crc(std::span<const std::byte> bytes) {
-  std::uint32_t value = ~0u;
-  for (const std::byte byte : bytes) {
-    value ^= std::to_integer<std::uint32_t>(byte);
-    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) != 0 ? 0xedb88320u : 0u);
-  }
-  return ~value;
-}
 
 void read(std::span<const std::byte> input, bool has_window) try {
   Session fresh = session(has_window);
@@ -88,7 +79,7 @@ Bytes mutated(std::span<const std::byte> input, std::mt19937& random) {
   } else {
     changed[kHeader - 16 + random() % (changed.size() - kHeader + 16)] = static_cast<std::byte>(random());
   }
-  const std::uint32_t sum = crc(changed);
+  const std::uint32_t sum = crc32(0, changed);
   const auto bytes = std::as_bytes(std::span(&sum, 1));
   changed.insert(changed.end(), bytes.begin(), bytes.end());
   return changed;

@@ -33,8 +33,8 @@ Bytes safetensors_of(const std::string& header, std::span<const std::byte> data)
   const std::uint64_t length = header.size();
   Bytes all(sizeof length);
   std::memcpy(all.data(), &length, sizeof length);
-  for (const auto part : {std::span<const std::byte>(bytes_of(header)), data})
-    all.insert(all.end(), part.begin(), part.end());
+  const Bytes text = bytes_of(header);
+  for (const auto part : {std::span<const std::byte>(text), data}) all.insert(all.end(), part.begin(), part.end());
   return all;
 }
 

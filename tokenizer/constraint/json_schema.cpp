@@ -183,18 +183,12 @@ class SchemaGrammar {
     const std::set<std::string> types = schema.contains("type") ? types_of(schema, at) : std::set<std::string>();
     std::vector<ExpressionId> ways;
     for (const SchemaJson& value : valid_values(document_, {values.begin(), values.end()}, schema, at)) {
-      const bool fits = types.empty() || types.contains(type_name(value)) ||
-                        (type_name(value) == "integer" && types.contains("number"));
+      const bool fits =
+          types.empty() || types.contains(type_of(value)) || (type_of(value) == "integer" && types.contains("number"));
       if (fits) ways.push_back(add_literal(value));
     }
     if (ways.empty()) refuse_schema(at, "no value of 'enum' or 'const' is valid");
     return grammar().choice(std::move(ways));
-  }
-
-  static std::string type_name(const SchemaJson& value) {
-    const bool is_whole = value.is_number_integer() || (value.is_number() && std::floor(value.get<double>()) == value);
-    if (is_whole) return "integer";
-    return value.type_name();
   }
 
   ExpressionId add_literal(const SchemaJson& value) {

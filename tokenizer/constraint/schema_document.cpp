@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
 #include <set>
 #include <vector>
 
@@ -69,12 +68,6 @@ std::set<std::string> types_of(const SchemaJson& schema) {
   }
   if (types.contains("number")) types.insert("integer");
   return types;
-}
-
-std::string type_of(const SchemaJson& value) {
-  if (value.is_number_float()) return value.get<double>() == std::floor(value.get<double>()) ? "integer" : "number";
-  if (value.is_number()) return "integer";
-  return value.type_name();
 }
 
 bool requires_property(const SchemaJson& schema, const std::string& name) {

@@ -62,6 +62,11 @@ std::string spelling(const SchemaJson& value) {
   return value.dump();
 }
 
+std::string type_of(const SchemaJson& value) {
+  const bool is_whole = value.is_number_integer() || (value.is_number() && std::floor(value.get<double>()) == value);
+  return is_whole ? "integer" : value.type_name();
+}
+
 std::size_t values_in(const SchemaJson& value) {
   constexpr std::size_t kBytes = 64;
   if (value.is_string()) return 1 + value.get_ref<const std::string&>().size() / kBytes;

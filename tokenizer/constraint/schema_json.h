@@ -21,6 +21,9 @@ bool is_annotation(std::string_view keyword);
 // The same text for all values that JSON Schema calls equal: {"a":1,"b":2} and {"b":2,"a":1.0}.
 std::string spelling(const SchemaJson& value);
 
+// What JSON Schema calls its type; numbers without a fraction are integers.
+std::string type_of(const SchemaJson& value);
+
 // How many values it holds, itself among them; a long text counts as several.
 std::size_t values_in(const SchemaJson& value);
 

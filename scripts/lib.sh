@@ -57,8 +57,8 @@ build() {
 configure() {
   local dir=$root/build/$1 options
   case $1 in
-    strict) options=(--preset release -DCARAT_WERROR=ON) ;;
-    clang) options=(--preset release -DCARAT_WERROR=ON -DCMAKE_CXX_COMPILER=clang++) ;;
+    strict) options=(--preset release -DCARAT_WERROR=ON -DCARAT_PRECOMPILE=OFF) ;;
+    clang) options=(--preset release -DCARAT_WERROR=ON -DCARAT_PRECOMPILE=OFF -DCMAKE_CXX_COMPILER=clang++) ;;
     *) options=(--preset "$1") ;;
   esac
   # Ninja itself sees to a changed CMakeLists.txt, but never reads the presets, nor this file.

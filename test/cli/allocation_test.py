@@ -25,7 +25,7 @@ ONE_LINE = rb"\A(\[[^\n]*\n|carat: note: [^\n]*\n)*carat: error: [^\n]+\n(hint: 
 @unittest.skipUnless(LIBRARY.exists(), f"skipped: no {LIBRARY}")
 class Allocations(cli.ModelCase):
     def setUp(self):
-        if b"__asan_init" in pathlib.Path(cli.CARAT).read_bytes() or b"__tsan_init" in pathlib.Path(cli.CARAT).read_bytes():
+        if cli.SANITIZED:
             self.skipTest("skipped: a sanitizer has its own allocator")
 
     def start(self, arguments, stdin, **changes):

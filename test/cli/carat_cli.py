@@ -6,6 +6,8 @@ import sys
 import unittest
 
 CARAT = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "carat"
+_PROGRAM = pathlib.Path(CARAT).read_bytes() if os.path.exists(CARAT) else b""
+SANITIZED = b"__asan_init" in _PROGRAM or b"__tsan_init" in _PROGRAM  # with an allocator of its own, and much memory
 TIMEOUT = 120  # seconds: the reference kernels, under a sanitizer
 
 _BESIDE = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import tempfile
 import time
+import unittest
 
 import carat_cli as cli
 import events
@@ -148,6 +149,7 @@ class Loading(Worker):
             flags = ("run", path, "--raw", "-p", "x", "-n", 5, "--temp", 0, "--tokenizer", cli.FIXTURES / "sbs" / "tiny512.model")
             self.assertEqual(cli.carat(*flags, "--no-mmap").out, cli.carat(*flags).out)
 
+    @unittest.skipIf(cli.SANITIZED, "skipped: with a sanitizer mlock() does nothing")
     def test_locked_memory_is_locked_or_refused(self):
         size = os.path.getsize(cli.STORIES) // 1024
         if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] not in (-1, resource.RLIM_INFINITY) and os.getuid() != 0:
@@ -156,6 +158,7 @@ class Loading(Worker):
             _, tasks, _ = self.status(*flags)
             self.assertGreaterEqual(int(re.search(r"VmLck:\s*(\d+)", tasks[0])[1]), size, flags)
 
+    @unittest.skipIf(cli.SANITIZED, "skipped: with a sanitizer mlock() does nothing")
     def test_what_may_not_be_locked_is_refused(self):
         if os.getuid() != 0:
             self.skipTest("skipped: needs to become a user without the right to lock memory")

@@ -6,6 +6,7 @@ import random
 import subprocess
 import threading
 import time
+import unittest
 
 import carat_cli as cli
 import events
@@ -107,6 +108,7 @@ def resident(process):
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS"))
 
 
+@unittest.skipIf(cli.SANITIZED, "skipped: a sanitizer keeps what is given back")
 class Soak(cli.ModelCase):
     def test_a_worker_stays_as_it_is(self):
         process = cli.start("run", cli.STORIES, "--raw", "--input-format", "jsonl", "-o", "ndjson", "-q", "-t", 1, "-c", 256,

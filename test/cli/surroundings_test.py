@@ -113,6 +113,7 @@ class Vanishing(cli.ModelCase):
         self.assertTrue((first + out).endswith(b"\n"))
 
 
+@unittest.skipIf(cli.SANITIZED, "skipped: a sanitizer has to be the first library")
 @unittest.skipUnless(CLOCK.exists(), f"skipped: no {CLOCK}")
 class Clocks(cli.ModelCase):
     def test_a_time_of_day_that_jumps_moves_no_deadline(self):

@@ -176,7 +176,8 @@ class Worker(cli.ModelCase):
         self.assertEqual((end["requests"], end["failed"]), (500 + malformed, malformed))
         for requests in (one, many):  # memory does not grow with their number
             peaks = [own[-1]["memory"]["peak_rss"] for own in requests.values() if own[-1]["type"] == "result"]
-            self.assertLess(peaks[-1] - peaks[50], 2**24)
+            if not cli.SANITIZED:  # which keeps what is given back
+                self.assertLess(peaks[-1] - peaks[50], 2**24)
         for i in range(500):
             name = f"r{i}"
             if name in cancelled:  # how far it came is a matter of time

@@ -13,9 +13,12 @@ std::atomic<std::size_t> allocations = 0;
 }
 
 // Not inlined, as g++ would report that what one of them took the other does not give back.
-[[gnu::noinline]] void* operator new(std::size_t size) {
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
-  if (void* at = std::malloc(size == 0 ? 1 : size)) return at;
+  return std::malloc(size == 0 ? 1 : size);
+}
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (void* at = operator new(size, std::nothrow)) return at;
   throw std::bad_alloc();
 }
 [[gnu::noinline]] void operator delete(void* at) noexcept { std::free(at); }

@@ -203,7 +203,9 @@ class Bench {
         if (!stopped()) run_backend(model, backend);
     }
     reports_.end();
-    return stopped() ? watch_->ending().exit_code() : kExitDone;
+    if (!stopped()) return kExitDone;
+    if (watch_->ending().kind == Ending::Kind::timeout) log_error("the time was up before all tests were done");
+    return watch_->ending().exit_code();
   } catch (const std::exception&) {
     if (watch_) end_report();
     throw;
@@ -233,9 +235,9 @@ class Bench {
     BenchResult result;
     result.device = device_of(model);
     result.gpu_layers = gpu.layers;
-    if (gpu.layers > 0) result.gpu_name = find_gpus().found[gpu.device].name;
+    if (gpu.layers > 0) result.gpu_name = gpu.device.gpu.name;
     const bool on_gpu_alone = gpu.layers > 0 && model.border() == 0;
-    if (on_gpu_alone && flags_.ceilings) result.gpu_ceiling = gpu_copy_rate(gpu.device);
+    if (on_gpu_alone && flags_.ceilings) result.gpu_ceiling = gpu_copy_rate(gpu.device.index);
     result.load_ms = bench.open_ms + std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     result.model_name = bench.name;
     result.model_type = bench.type;

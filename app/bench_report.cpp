@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/help.h"
 #include "app/machine.h"
 #include "app/threads.h"
 
@@ -46,7 +47,7 @@ std::string backends(const BenchResult& r) {
 }
 
 void add_setup(Fields& fields, const BenchResult& r) {
-  fields["build_commit"] = CARAT_VERSION;
+  fields["build_commit"] = built_from();
   fields["build_number"] = 0;
   fields["cpu_info"] = cpu_name();
   fields["gpu_info"] = r.gpu_name;

@@ -301,14 +301,13 @@ std::optional<int> Chat::end_answer(const Conversation::Plan& plan, Reply reply,
 }
 
 void Chat::tell_forgotten(const Conversation::Plan& plan, Request& request) const {
-  const auto tell = [&request](const std::string& what) {
-    const std::string message = "the context is full: " + what + " forgotten";
-    say("[" + message + "]");
-    request.on(Warning{"context", message});
+  const auto tell = [&request](const Warning& warning) {
+    say("[" + warning.message + "]");
+    request.on(warning);
   };
   const std::size_t turns = plan.first - conversation_.first();
-  if (turns > 0) tell("the oldest " + (turns == 1 ? "turn is" : std::to_string(turns) + " turns are"));
-  if (plan.cut > 0) tell(std::to_string(plan.cut) + " tokens are");
+  if (turns > 0) tell(forgotten_turns(turns));
+  if (plan.cut > 0) tell({"context", "the context is full: " + std::to_string(plan.cut) + " tokens are forgotten"});
 }
 
 void Chat::tell_reason(const Result& result) const {

@@ -88,7 +88,7 @@ std::string describe_stats(const Chat& chat) {
                 "seed     %llu\ncache    %.1f MiB when full",
                 usage.prompt_tokens, usage.cached_tokens, read, timings.prompt_ms / 1000, rate(read, timings.prompt_ms),
                 usage.completion_tokens, timings.predicted_ms / 1000,
-                rate(usage.completion_tokens, timings.predicted_ms), timings.ttft_ms / 1000,
+                rate(chat.last_result()->steps(), timings.predicted_ms), timings.ttft_ms / 1000,
                 static_cast<unsigned long long>(chat.last_result()->seed),
                 static_cast<double>(chat.conversation().cache_bytes()) / (1 << 20));
   return text;

@@ -141,7 +141,7 @@ struct CommandLine::Walk {
   std::vector<std::string>::const_iterator at, end;
   std::vector<std::string> flags, words;
   std::vector<const CLI::Option*> given;
-  std::vector<Setting> settings;  // that became flags
+  std::vector<Setting> settings;  // of the environment and of the file that became flags
 
   std::string take_value(const std::string& flag) {
     if (at == end) throw BadUsage("flag '" + flag + "' needs a value");
@@ -168,9 +168,11 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
   Walk walk{arguments.begin(), arguments.end(), {}, {}, {}, {}};
   while (walk.at != walk.end) {
     std::string argument = *walk.at++;
-    const auto old = std::ranges::find(kOldNames, argument, [](const auto& names) { return names.first; });
+    const std::size_t name_ends = std::min(argument.find('='), argument.size());
+    const auto old = std::ranges::find(kOldNames, std::string_view(argument).substr(0, name_ends),
+                                       [](const auto& names) { return names.first; });
     const bool is_ours = old != kOldNames.end() && app_->get_option_no_throw(std::string(old->second)) != nullptr;
-    if (is_ours) argument = old->second;
+    if (is_ours) argument.replace(0, name_ends, old->second);
     if (argument == "--") {
       walk.words.insert(walk.words.end(), walk.at, walk.end);
       break;
@@ -205,6 +207,7 @@ void CommandLine::add_environment(Walk& walk) const {
     const std::string_view value = environment(option->get_envname().c_str());
     if (value.empty() || std::ranges::find(walk.given, option) != walk.given.end()) continue;
     walk.flags.insert(walk.flags.end(), {"--" + option->get_lnames().front(), std::string(value)});
+    walk.settings.push_back({option->get_lnames().front(), std::string(value), option->get_envname()});
   }
 }
 
@@ -247,7 +250,7 @@ void CommandLine::take_long(Walk& walk, const std::string& argument) const {
   walk.flags.push_back(equals == std::string::npos ? walk.take_value(name) : argument.substr(equals + 1));
 }
 
-// "-t2", "-t 2", "-qv"
+// "-t2", "-t 2", "-t=2", "-qv"
 void CommandLine::take_short(Walk& walk, const std::string& argument) const {
   for (std::size_t i = 1; i < argument.size(); ++i) {
     const std::string name = {'-', argument[i]};
@@ -256,7 +259,9 @@ void CommandLine::take_short(Walk& walk, const std::string& argument) const {
     walk.flags.push_back(name);
     walk.given.push_back(option);
     if (!takes_value(*option)) continue;
-    walk.flags.push_back(i + 1 < argument.size() ? argument.substr(i + 1) : walk.take_value(name));
+    const bool has_equals = i + 1 < argument.size() && argument[i + 1] == '=';
+    const std::string value = argument.substr(i + (has_equals ? 2 : 1));
+    walk.flags.push_back(value.empty() && !has_equals ? walk.take_value(name) : value);
     return;
   }
 }

@@ -176,6 +176,9 @@ int compress(const CompressFlags& given, Call& call) {
   const std::string type = !o.type.empty() ? o.type : target == Target::gguf ? "q8_0" : "sfp";
   check_type(target, type);
   if (!o.dry_run) check_target(o.out, o.force);
+  std::error_code ignored;  // of an OUT that is not there yet
+  if (!o.dry_run && std::filesystem::equivalent(model_path(o.in), o.out, ignored))
+    throw BadUsage(o.out + ": is IN as well as OUT: what gets lost on the way would be lost for good");
   o.backend.refuse_gpu();
   const BackendOptions backend = o.backend.options();
   ModelSource source = open_named(o.in, {o.tokenizer, o.config, model});

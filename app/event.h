@@ -126,6 +126,14 @@ struct Result {
   MemoryUse memory;
   std::uint64_t seed = 0;
   int exit_code = 0;
+
+  // That timings.predicted_ms is the time of: reading the prompt brings the first token, and an end token is no part of
+  // the answer.
+  std::size_t steps() const {
+    const bool ends_by_token = stop && stop->kind == StopCause::Kind::end_token;
+    const std::size_t tokens = usage.completion_tokens + (ends_by_token ? 1 : 0);
+    return tokens > 0 ? tokens - 1 : 0;
+  }
 };
 
 // The end of a request that has no answer.

@@ -27,6 +27,8 @@ const CommandRow* find_command(std::string_view name) {
   return row == rows.end() ? nullptr : &*row;
 }
 
+std::string_view built_from() { return CARAT_COMMIT; }
+
 std::string overview() {
   std::string text =
       "carat runs language models from GGUF and .sbs files, on the CPU.\n\n"
@@ -50,7 +52,7 @@ Command add_version(CLI::App& app) {
     if (*json) {
       print(json_line({{"name", "carat"},
                        {"version", CARAT_VERSION},
-                       {"commit", CARAT_COMMIT},  // empty: not built in a repository
+                       {"commit", built_from()},
                        {"compiler", CARAT_COMPILER},
                        {"isas", usable_isas()},
                        {"cuda", gpu_kind() == "cuda"}}));

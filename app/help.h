@@ -8,6 +8,7 @@
 
 namespace carat {
 
+std::string_view built_from();  // the commit; empty: not built in a repository
 std::string overview();
 std::vector<std::string> command_names();
 const CommandRow* find_command(std::string_view name);  // null: no such command

@@ -75,13 +75,14 @@ Json usage_json(const Usage& usage) {
           {"total_tokens", usage.total()}};
 }
 
-Json timings_json(const Timings& timings, const Usage& usage) {
+Json timings_json(const Result& result) {
+  const auto& [usage, timings] = std::pair(result.usage, result.timings);
   return {{"load_ms", rounded(timings.load_ms)},
           {"prompt_ms", rounded(timings.prompt_ms)},
           {"prompt_per_second", per_second(usage.prompt_tokens - usage.cached_tokens, timings.prompt_ms)},
           {"ttft_ms", rounded(timings.ttft_ms)},
           {"predicted_ms", rounded(timings.predicted_ms)},
-          {"predicted_per_second", per_second(usage.completion_tokens, timings.predicted_ms)},
+          {"predicted_per_second", per_second(result.steps(), timings.predicted_ms)},
           {"total_ms", rounded(timings.total_ms)}};
 }
 
@@ -134,7 +135,7 @@ void add(Json& json, const Result& result, const RequestLabel& label) {
   json["truncated"] = result.reason != FinishReason::stop;
   json["constraint"] = constraint_json(result.constraint);
   json["usage"] = usage_json(result.usage);
-  json["timings"] = timings_json(result.timings, result.usage);
+  json["timings"] = timings_json(result);
   json["memory"] = {{"weights", result.memory.weights}, {"kv", result.memory.kv}, {"peak_rss", result.memory.peak_rss}};
   json["seed"] = result.seed;
   json["exit_code"] = result.exit_code;

@@ -11,6 +11,11 @@
 #include "tokenizer/utf8.h"
 
 namespace carat {
+namespace {
+
+constexpr int kPatienceMs = 1000;
+
+}  // namespace
 
 KeyInput::Event KeyInput::fill() {
   bytes_.erase(0, at_);
@@ -28,6 +33,10 @@ KeyInput::Event KeyInput::fill() {
     std::array<char, 65536> bytes;
     const ssize_t count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
     if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (count <= 0 && (events[0].revents & POLLHUP) != 0) {
+      tell_hang_up();
+      return ::poll(&events[1], 1, kPatienceMs) > 0 ? Event::interrupted : Event::end;  // unless it is ignored
+    }
     if (count <= 0) return Event::end;
     bytes_.append(bytes.data(), static_cast<std::size_t>(count));
     return Event::key;

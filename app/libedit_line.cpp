@@ -37,7 +37,10 @@ LibeditLine::LibeditLine(LineEditorOptions options)
   use_utf8();
   const std::wstring style = options_.coloured ? kStyleMark + widen(kBold) + kStyleMark : L"";
   const std::wstring end = options_.coloured ? kStyleMark + widen(kPlain) + kStyleMark : L"";
-  prompt_ = style + widen(options_.prompt) + end;
+  // libedit lets go of a style at the end of a prompt: this one ends before the last letter, which is a space.
+  const std::wstring shown = widen(options_.prompt);
+  const std::size_t last = std::max<std::size_t>(shown.size(), 1) - 1;
+  prompt_ = style + shown.substr(0, last) + end + shown.substr(last);
   el_wset(edit_, EL_CLIENTDATA, this);
   el_wset(edit_, EL_EDITOR, L"emacs");
   el_wset(edit_, EL_PROMPT_ESC, &LibeditLine::prompt, kStyleMark);

@@ -28,6 +28,7 @@ struct ListOptions {
 int list(const ListOptions& o, Call& call) {
   refuse_words(call);
   if (o.json && o.names) throw BadUsage("--json and --names: one of them");
+  for (const std::string& folder : missing_model_folders()) log_note("CARAT_MODELS: " + folder + ": is no folder");
   const std::vector<NamedModel> models = list_models();
   Json json = Json::array();
   std::string text;

@@ -10,8 +10,10 @@
 #include <optional>
 
 #include "app/command_line.h"
+#include "app/config_file.h"
 #include "app/failure.h"
 #include "app/fault.h"
+#include "app/flags.h"
 #include "app/help.h"
 #include "app/interrupt.h"
 #include "app/json_sink.h"
@@ -71,9 +73,22 @@ const CommandRow& take_command(std::vector<std::string>& arguments) {
   return *find_command("run");
 }
 
-// Whether arguments, which may be wrong, ask for answers as JSON.
-std::optional<JsonSink::Shows> wanted_json(const std::vector<std::string>& arguments) {
+// What the user's settings say of the answers' format, if they can be read.
+std::string format_in_settings(std::string_view command) {
   std::string format;
+  try {
+    for (const Setting& setting : read_settings(command)) {
+      if (setting.name == "output-format") format = setting.value;
+      if (setting.name == "ndjson" && read_switch(setting.value)) format = "ndjson";
+    }
+  } catch (const std::exception&) {  // there is another failure to tell of, or this very one
+  }
+  return format;
+}
+
+// Whether arguments, which may be wrong, ask for answers as JSON.
+std::optional<JsonSink::Shows> wanted_json(std::string_view command, const std::vector<std::string>& arguments) {
+  std::string format = format_in_settings(command);
   for (auto at = arguments.begin(); at != arguments.end() && *at != "--"; ++at) {
     std::string flag = at->substr(0, at->find('='));
     std::ranges::replace(flag, '_', '-');
@@ -88,8 +103,9 @@ std::optional<JsonSink::Shows> wanted_json(const std::vector<std::string>& argum
 }
 
 // Whoever asked for JSON gets the failure to read the arguments in it, too.
-void tell_as_event(const std::vector<std::string>& arguments, const std::exception_ptr& failure) {
-  const auto shows = wanted_json(arguments);
+void tell_as_event(std::string_view command, const std::vector<std::string>& arguments,
+                   const std::exception_ptr& failure) {
+  const auto shows = wanted_json(command, arguments);
   if (!shows) return;
   Output output;
   JsonSink(output, *shows, {}).on(describe(failure, Phase::usage));
@@ -108,7 +124,7 @@ int dispatch(std::vector<std::string> arguments, Interrupt& interrupt, Stopwatch
     row = &take_command(arguments);
     call.words = parsed.emplace(*row).parse(arguments);
   } catch (const std::exception&) {
-    if (row->name == "run") tell_as_event(all, std::current_exception());
+    if (row->name == "run" || row->name == "chat") tell_as_event(row->name, all, std::current_exception());
     throw;
   }
   const CommandLine& line = *parsed;

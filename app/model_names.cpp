@@ -73,6 +73,15 @@ std::vector<NamedModel> list_models() {
   return all;
 }
 
+std::vector<std::string> missing_model_folders() {
+  std::vector<std::string> missing = folders();
+  std::erase_if(missing, [](const std::string& folder) {
+    std::error_code ignored;
+    return fs::is_directory(folder, ignored);
+  });
+  return missing;
+}
+
 std::string find_model(std::string_view name) {
   for (const NamedModel& model : list_models()) {
     const std::string file = fs::path(model.path).filename().string();

@@ -17,6 +17,9 @@ struct NamedModel {
 // stands for all.
 std::vector<NamedModel> list_models();
 
+// Those of the folders that are none.
+std::vector<std::string> missing_model_folders();
+
 // The path of a model's name, with or without the ending. Empty: none is called that.
 std::string find_model(std::string_view name);
 

@@ -35,13 +35,10 @@ constexpr auto kOverflowNames = std::to_array<OverflowName>({{"stop", Overflow::
                                                              {"drop-turns", Overflow::drop_turns}});
 
 void add_cache_type(CLI::App& app, const std::string& name, DType& type, const std::string& what) {
-  const auto find = [](const std::string& given) {
-    return std::ranges::find(kCacheTypes, given, [](DType known) { return info(known).name; });
-  };
-  const auto take = [&type, find](const std::string& given) { type = *find(given); };
-  const auto check = [find](std::string& given) {
-    const bool known = find(given) != kCacheTypes.end();
-    return known ? std::string() : "'" + given + "' is no type of a cache; f16, bf16, q8_0 and f32 are";
+  const auto take = [&type](const std::string& given) { type = *find_cache_type(given); };
+  const auto check = [](std::string& given) {
+    return find_cache_type(given) ? std::string()
+                                  : "'" + given + "' is no type of a cache; f16, bf16, q8_0 and f32 are";
   };
   add_value(app, name, take, "TYPE", what)->group(kMore)->check({check});
 }
@@ -86,7 +83,11 @@ void ModelFlags::add_to(CLI::App& app) {
 }
 
 std::string ModelFlags::take_path(std::vector<std::string>& words) const {
-  if (!path.empty()) return model_path(path);
+  if (!path.empty()) {
+    const std::string found = model_path(path);
+    if (!names_model(found) && found.find('/') == std::string::npos) throw_no_model(path);
+    return found;
+  }
   const std::string_view set = environment("CARAT_MODEL");
   const std::string standing = set.empty() ? fallback : std::string(set);
   const bool is_stdin = !words.empty() && words.front() == "-";
@@ -206,6 +207,11 @@ std::optional<Lookup> LookupFlags::make(std::size_t context, bool shifts) const 
   return Lookup(context, max_draft);
 }
 
+Warning forgotten_turns(std::size_t turns) {
+  const std::string what = turns == 1 ? "turn is" : std::to_string(turns) + " turns are";
+  return {"context", "the context is full: the oldest " + what + " forgotten"};
+}
+
 void OverflowFlags::add_to(CLI::App& app, const std::string& what) {
   const auto take = [this](const std::string& name) {
     policy = std::ranges::find(kOverflowNames, name, &OverflowName::name)->policy;
@@ -230,8 +236,13 @@ void SessionFlags::check() const {
 }
 
 void SessionFlags::add_to(CLI::App& app) {
+  const auto check = [](std::string& given) {
+    return given.empty() ? std::string("no file is called ''")
+                         : std::string();  // of a shell's variable that is not set
+  };
   add_text(app, "--session,--prompt-cache", file, "FILE", "go on with the conversation in a file, and keep it there")
-      ->group(kMore);
+      ->group(kMore)
+      ->check({check});
   add_switch(app, "--session-ro,--prompt-cache-ro", read_only, "leave the file of --session as it is")->group(kMore);
 }
 

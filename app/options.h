@@ -106,6 +106,9 @@ struct OverflowFlags {
   void check(const LookupFlags& lookup) const;  // throws BadUsage for flags that do not go together
 };
 
+// That the oldest turns of a conversation, at least one, were left out.
+Warning forgotten_turns(std::size_t turns);
+
 // --session: a conversation in a file, to go on with and to keep.
 struct SessionFlags {
   std::string file;        // empty: none

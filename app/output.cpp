@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "app/failure.h"
+#include "app/terminal.h"
 #include "engine/error.h"
 
 namespace carat {
@@ -54,6 +55,7 @@ void Output::write_pending() {
   pending_.clear();
   flushed_ = Clock::now();
   if (error == EPIPE || error == EBADF) throw OutputClosed();
+  if (error == EIO && is_terminal_) return tell_hang_up();  // whoever works is to end as at any hang-up
   if (error != 0) throw Error(std::string("standard output: cannot be written: ") + std::strerror(error));
 }
 

@@ -51,7 +51,7 @@ void add_words(const std::vector<std::string>& words, bool escape, std::vector<s
   bool goes_on = false;
   for (const std::string& given : words) {
     if (given == kStdin) {
-      parts.push_back(checked_stdin(false));
+      if (std::string text = checked_stdin(false); !text.empty()) parts.push_back(std::move(text));
       goes_on = false;
       continue;
     }
@@ -138,7 +138,10 @@ bool PromptFlags::reads_stdin(const std::vector<std::string>& words) const {
 }
 
 void PromptFlags::add_given(std::vector<std::string>& parts) const {
-  if (!file.empty()) parts.push_back(checked_file(file));
+  if (!file.empty()) {
+    std::string text = checked_file(file);
+    if (file != kStdin || !text.empty()) parts.push_back(std::move(text));
+  }
   if (prompts.empty()) return;
   std::string text = join(prompts, "\n");
   if (escape) text = unescaped(text);

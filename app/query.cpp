@@ -80,9 +80,12 @@ PreparedQuery Asker::prepare(Query query) const {
   const auto render = [&] { return frame_.render(*model_.tokenizer, query.messages, prepared.render); };
   prepared.prompt = render();
   const bool drops_turns = options_.overflow.policy == Overflow::drop_turns;
+  std::size_t dropped = 0;
   while (drops_turns && prepared.prompt.size() > context_ && drop_oldest_turn(query.messages)) {
     prepared.prompt = render();
+    ++dropped;
   }
+  if (dropped > 0) prepared.warnings.push_back(forgotten_turns(dropped));
   check_fits(prepared.prompt.size(), query.flags);
   const std::int64_t tokens = query.flags.tokens.value_or(kDefaultTokens);
   ReplyOptions& reply = prepared.reply;

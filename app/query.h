@@ -27,6 +27,7 @@ struct PreparedQuery {
   std::unique_ptr<AnswerConstraint> constraint;  // of `reply`; none: anything may be written
   std::unique_ptr<ThoughtBudget> thought_budget;
   std::string_view constraint_kind;
+  std::vector<Warning> warnings;  // of this query alone
 
   // Says in the result whether the constraint was met, and returns what there is to say of it otherwise.
   std::optional<Warning> judge(Result& result) const;

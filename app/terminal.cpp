@@ -1,5 +1,6 @@
 #include "app/terminal.h"
 
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -57,6 +58,8 @@ bool shows_colour(int descriptor, std::string_view when) {
   if (!forced.empty() && forced != "0") return true;
   return ::isatty(descriptor) == 1 && !terminal_is_dumb() && environment("NO_COLOR").empty();
 }
+
+void tell_hang_up() { ::kill(::getpid(), SIGHUP); }
 
 void use_utf8() {
   for (const char* const locale : {"C.UTF-8", "en_US.UTF-8"}) {

@@ -23,6 +23,9 @@ bool terminal_is_dumb();
 // terminal that is not dumb, unless NO_COLOR says no; anywhere, if CLICOLOR_FORCE says yes.
 bool shows_colour(int descriptor, std::string_view when = "auto");
 
+// The terminal has gone. The kernel's SIGHUP may be on its way, or meant for another: now it comes in any case.
+void tell_hang_up();
+
 // Characters count as in UTF-8, whatever the locale says: the model's texts are UTF-8 too. Once, before the others.
 void use_utf8();
 

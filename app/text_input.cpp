@@ -18,6 +18,7 @@ namespace carat {
 namespace {
 
 constexpr int kPatienceMs = 2000;
+constexpr std::size_t kMaxText = std::size_t{256} << 20;
 constexpr const char* kStdin = "standard input";
 
 class Descriptor {
@@ -58,6 +59,8 @@ bool read_some(int descriptor, const std::string& name, std::string& text) {
 std::string read_all(int descriptor, const std::string& name) {
   std::string text;
   while (read_some(descriptor, name, text)) {
+    if (text.size() > kMaxText)
+      throw BadUsage(name + ": is longer than " + std::to_string(kMaxText >> 20) + " MiB, which no model reads");
   }
   return text;
 }

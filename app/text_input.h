@@ -6,7 +6,7 @@
 
 namespace carat {
 
-// All of a file; "-" is standard input. Throws BadUsage if it cannot be read.
+// All of a file; "-" is standard input. Throws BadUsage if it cannot be read, or is longer than any text.
 std::string read_text(const std::string& path);
 // What messages call it.
 std::string source_name(const std::string& path);

@@ -30,10 +30,13 @@ std::string without_controls(std::string_view text) {
   return shown;
 }
 
-std::string speed(std::size_t tokens, double ms) {
+// `timed`: of the tokens, those that the time was for.
+std::string speed(std::size_t tokens, std::size_t timed, double ms) {
   char text[96];
-  std::snprintf(text, sizeof text, "%zu tokens in %.2f s (%.1f tok/s)", tokens, ms / 1000,
-                ms > 0 ? static_cast<double>(tokens) * 1000 / ms : 0.0);
+  int used = std::snprintf(text, sizeof text, "%zu token%s in %.2f s", tokens, tokens == 1 ? "" : "s", ms / 1000);
+  if (timed > 0 && ms > 0)
+    std::snprintf(text + used, sizeof text - static_cast<std::size_t>(used), " (%.1f tok/s)",
+                  static_cast<double>(timed) * 1000 / ms);
   return text;
 }
 
@@ -114,8 +117,10 @@ void TextSink::finish(const Result& result) {
   last_ = '\n';
   if (!options_.stats) return;
   const Usage& usage = result.usage;
-  say("prompt " + speed(usage.prompt_tokens - usage.cached_tokens, result.timings.prompt_ms) + ", answer " +
-      speed(usage.completion_tokens, result.timings.predicted_ms) + ", seed " + std::to_string(result.seed));
+  const std::size_t read = usage.prompt_tokens - usage.cached_tokens;
+  say("prompt " + speed(read, read, result.timings.prompt_ms) + ", answer " +
+      speed(usage.completion_tokens, result.steps(), result.timings.predicted_ms) + ", seed " +
+      std::to_string(result.seed));
 }
 
 }  // namespace carat

@@ -51,6 +51,7 @@ class Worker {
   using Queue = std::list<WorkerRequest>;
 
   void take_lines();
+  bool take_next_line();
   void take_line(const std::string& line);
   void refuse(const std::string& id, std::size_t line, const std::exception_ptr& failure);
   void cancel(const std::string& id);
@@ -129,7 +130,22 @@ void Worker::take_lines() {
   if (waiting_.size() >= kMaxWaiting) return;
   const bool is_idle = running_.empty() && waiting_.empty() && !input_.ended();
   input_.read(is_idle ? -1 : 0, watch_.descriptor());
-  while (const auto line = input_.next()) take_line(*line);
+  while (take_next_line()) {
+  }
+}
+
+// False: there is none yet.
+bool Worker::take_next_line() {
+  std::optional<std::string> line;
+  try {
+    line = input_.next();
+  } catch (const BadUsage&) {
+    ++requests_;
+    refuse("", input_.number(), std::current_exception());
+    return true;
+  }
+  if (line) take_line(*line);
+  return line.has_value();
 }
 
 void Worker::take_line(const std::string& line) {

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <utility>
 
 #include "app/failure.h"
 #include "app/flags.h"
@@ -19,6 +20,8 @@ namespace carat {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::size_t kMaxLine = std::size_t{64} << 20;
 
 std::string place(std::size_t line) { return "line " + std::to_string(line); }
 
@@ -158,6 +161,10 @@ void LineReader::read(int wait_ms, int other) {
 std::optional<std::string> LineReader::next() {
   for (;;) {
     const std::size_t end = pending_.find('\n', searched_);
+    if (end == std::string::npos && pending_.size() > kMaxLine) {
+      is_too_long_ = true;
+      pending_.clear();
+    }
     if (end == std::string::npos) {
       searched_ = pending_.size();
       return std::nullopt;
@@ -166,6 +173,8 @@ std::optional<std::string> LineReader::next() {
     pending_.erase(0, end + 1);
     searched_ = 0;
     ++number_;
+    if (std::exchange(is_too_long_, false))
+      throw BadUsage(place(number_) + ": longer than " + std::to_string(kMaxLine >> 20) + " MiB");
     if (line.find_first_not_of(" \t\r") != std::string::npos) return line;
   }
 }

@@ -35,7 +35,8 @@ class LineReader {
   // descriptor, becomes readable.
   void read(int wait_ms, int other);
 
-  // The next whole line, without its end; blank ones are skipped.
+  // The next whole line, without its end; blank ones are skipped. Throws BadUsage, once for each, for a line that is
+  // longer than any request.
   std::optional<std::string> next();
 
   std::size_t number() const { return number_; }  // of the line that next() gave last, from 1
@@ -44,6 +45,7 @@ class LineReader {
  private:
   std::string pending_;
   std::size_t searched_ = 0;  // bytes of it without a line end
+  bool is_too_long_ = false;  // the line that pending_ begins with, whose beginning is gone
   std::size_t number_ = 0;
   bool ended_ = false;
 };

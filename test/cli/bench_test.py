@@ -65,6 +65,15 @@ class Formats(Case):
         self.assertGreater(reply["gb_per_s"] * reply["avg_ns"], 4 * reply["model_size"] * 0.8)
         self.assertTrue(prompt["ceiling_product"])
 
+    def test_the_commit_is_that_of_the_program(self):
+        listed = json.loads(self.bench("-p", 4, "-n", 0, "-o", "json").out)
+        self.assertEqual(listed[0]["build_commit"], json.loads(cli.carat("version", "--json").out)["commit"])
+
+    def test_a_deadline_is_told(self):
+        result = cli.carat("bench", "-m", cli.STORIES, "-r", 1000, "--timeout", "0.2", "-o", "jsonl")
+        self.assertEqual(result.code, 124, result)
+        self.assertIn("carat: error: the time was up", result.err)
+
     def test_without_ceilings_and_warm_up(self):
         prompt, reply = self.rows("-m", cli.STORIES, *QUICK, "--no-ceilings", "--no-warmup")
         for row in (prompt, reply):
@@ -252,7 +261,7 @@ class Interrupted(Case):
             result = cli.carat("bench", cli.STORIES, "-p", "4,5,6", "-n", 1000000, "-r", 1000, "-t", 1, "-o", "json",
                                "--no-ceilings", "--timeout", seconds)
             self.assertLess(time.monotonic() - begin, seconds + 5)
-            self.assertEqual((result.code, result.err), (124, ""))
+            self.assertEqual(result.code, 124, result)
             rows = json.loads(result.out)
             if rows:
                 break

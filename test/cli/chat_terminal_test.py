@@ -1,6 +1,7 @@
 """carat chat on a terminal: the line, its keys, and what the screen shows."""
 import json
 import os
+import tempfile
 import time
 
 import carat_cli as cli
@@ -145,11 +146,36 @@ class Line(chat_cli.ChatCase):
 
     def test_a_prompt_without_colour(self):
         self.assertNotIn("\x1b[1m", self.talk(NO_COLOR="1").raw)
-        self.assertIn("\x1b[1m", self.talk().raw)
+        chat = self.talk()
+        self.assertIn("\x1b[1m", chat.raw)
+        self.say(chat, "a cat")
+        bold = {chat.screen.buffer[y][x].data for y in range(chat.screen.lines) for x in range(chat.screen.columns)
+                if chat.screen.buffer[y][x].bold}
+        self.assertEqual(bold, {">"})  # the prompt, and nothing that is typed or answered
+        self.assertFalse(chat.screen.cursor.attrs.bold)
 
     def test_a_locale_without_utf8_reads_and_shows_it_all_the_same(self):
         chat = self.talk("-n", 2, LC_ALL="C")
         self.assertEqual(self.say(chat, "漢字é"), "漢字é")
+
+
+class HangUp(chat_cli.ChatCase):
+    def code_after_the_terminal_goes(self, chat):
+        chat.child.ptyproc.delayafterclose = 1
+        chat.child.close(force=False)  # sends no signal of its own
+        return chat.child.exitstatus
+
+    def test_a_terminal_that_goes_ends_the_chat_as_its_signal_does_and_keeps_the_turn(self):
+        with tempfile.TemporaryDirectory() as folder:
+            session = os.path.join(folder, "kept")
+            chat = self.talk("--ignore-eos", "-n", 1500, "--session", session)
+            chat.send(STORY + "\r")
+            chat.expect_written("little")
+            self.assertEqual(self.code_after_the_terminal_goes(chat), 129)
+            self.assertTrue(os.path.exists(session))
+
+    def test_the_same_at_the_prompt(self):
+        self.assertEqual(self.code_after_the_terminal_goes(self.talk()), 129)
 
 
 class Screen(chat_cli.ChatCase):
@@ -207,7 +233,7 @@ class Screen(chat_cli.ChatCase):
         out = self.folder("out")
         chat = chat_cli.pexpect.spawn(
             "/bin/sh", ["-c", f'"{cli.CARAT}" chat -m "{cli.STORIES}" -q -n 2 -l {escape}+1000 > "{out}"'],
-            env=cli.environment(TERM="xterm", XDG_STATE_HOME=self.state), timeout=cli.TIMEOUT)
+            env=cli.environment(TERM="xterm", NO_COLOR=1, XDG_STATE_HOME=self.state), timeout=cli.TIMEOUT)
         chat.expect_exact(b">>> ")
         chat.send("Once\r/exit\r")
         chat.expect(chat_cli.pexpect.EOF)
@@ -234,7 +260,7 @@ class DumbTerminal(chat_cli.ChatCase):
 class JobControl(chat_cli.ChatCase):
     def test_a_stopped_chat_leaves_the_terminal_to_the_shell_and_takes_it_again(self):
         shell = chat_cli.pexpect.spawn("/bin/bash", ["--norc", "-i"], encoding="utf-8", timeout=cli.TIMEOUT,
-                                       env=cli.environment(TERM="xterm", PS1="sh# ", XDG_STATE_HOME=self.state))
+                                       env=cli.environment(TERM="xterm", NO_COLOR=1, PS1="sh# ", XDG_STATE_HOME=self.state))
         self.addCleanup(shell.close, True)
         shell.expect_exact("sh# ")
         shell.sendline(f'"{cli.CARAT}" chat -m "{cli.STORIES}" --temp 0 -q -n 5')

@@ -272,7 +272,7 @@ class Turns(chat_cli.ChatCase):
         command = f'"{cli.CARAT}" chat -m "{cli.STORIES}" --temp 0 -n 10 -q > "$OUT"'
         out = self.folder("out")
         chat = chat_cli.pexpect.spawn("/bin/sh", ["-c", command], encoding="utf-8", timeout=cli.TIMEOUT,
-                                      env=cli.environment(TERM="xterm", XDG_STATE_HOME=self.state, OUT=out))
+                                      env=cli.environment(TERM="xterm", NO_COLOR=1, XDG_STATE_HOME=self.state, OUT=out))
         chat.expect_exact(">>> ")  # drawn on stderr
         chat.send(STORY + "\r")
         chat.expect_exact("[stopped after")

@@ -95,6 +95,29 @@ class Compress(cli.ModelCase):
         prompt = ("-p", "Once upon a time", "-n", 50, "--temp", 0, "--raw")
         self.assertEqual(cli.carat("run", self.out, *prompt).out, cli.carat("run", cli.STORIES, *prompt).out)
 
+    def test_a_model_is_not_replaced_by_what_is_made_of_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = pathlib.Path(folder) / "a.gguf"
+            model.write_bytes((cli.MICRO / "micro-llama-f16.gguf").read_bytes())
+            os.link(model, model.with_name("b.gguf"))
+            for out in (model, f"{folder}/./a.gguf", f"{folder}/b.gguf"):
+                self.assert_fails(cli.carat("compress-weights", model, out, "--type", "q4_0", "--force"), 2, "IN as well as OUT")
+            self.assertEqual(model.read_bytes(), (cli.MICRO / "micro-llama-f16.gguf").read_bytes())
+
+    def test_what_replaces_a_file_is_as_open_to_others_as_that_was(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "out.gguf"
+            out.touch(0o600)
+            made = cli.carat("compress-weights", cli.MICRO / "micro-llama-f16.gguf", out, "--type", "q4_0", "--force", "-q")
+            self.assertEqual((made.code, oct(out.stat().st_mode & 0o777)), (0, "0o600"))
+
+    def test_a_link_that_leads_nowhere_yet_stays_a_link(self):
+        with tempfile.TemporaryDirectory() as folder:
+            link = pathlib.Path(folder) / "link.gguf"
+            link.symlink_to("there.gguf")
+            made = cli.carat("compress-weights", cli.MICRO / "micro-llama-f16.gguf", link, "--type", "q4_0", "--force", "-q")
+            self.assertEqual((made.code, link.is_symlink(), (link.parent / "there.gguf").is_file()), (0, True, True))
+
     def test_a_target_is_replaced_only_by_force(self):
         self.out.write_text("old")
         self.assert_fails(self.compress(TINY, self.out), 2, "exists", "--force")

@@ -44,7 +44,7 @@ class Named(cli.Case):
 
     def test_a_chat_without_a_model_is_with_it(self):
         with tempfile.TemporaryDirectory() as folder:
-            env = cli.environment(TERM="xterm", XDG_STATE_HOME=folder)
+            env = cli.environment(TERM="xterm", NO_COLOR=1, XDG_STATE_HOME=folder)
             chat = pexpect.spawn(cli.CARAT, ["chat", "--progress", "off"], env=env, encoding="utf-8", timeout=cli.TIMEOUT)
             chat.expect_exact(NOTE)
             chat.expect_exact(">>> ")

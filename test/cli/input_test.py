@@ -89,6 +89,13 @@ class Parts(cli.ModelCase):
 
 
 class Refusals(cli.ModelCase):
+    def test_a_text_without_an_end_is_refused_before_it_takes_all_memory(self):
+        self.assert_fails(cli.carat("run", cli.STORIES, "-f", "/dev/zero"), 2, "/dev/zero: is longer than 256 MiB")
+
+    def test_a_dash_is_no_prompt_where_nothing_comes(self):
+        for flags in (("-",), ("-f", "-")):
+            self.assert_fails(cli.carat("run", "-m", cli.STORIES, *flags, stdin=b""), 2, "no prompt")
+
     def test_nothing_to_answer(self):
         for stdin in (None, b""):
             self.assert_fails(self.story(stdin=stdin), 2, "no prompt")

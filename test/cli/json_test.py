@@ -1,6 +1,7 @@
 """carat run -o ndjson and -o json: events for programs."""
 import json
 import subprocess
+import tempfile
 
 import carat_cli as cli
 import events
@@ -149,6 +150,18 @@ class UsageErrors(cli.Case):
         self.check("run", "-o", "ndjson", "--raw", "--system", "x", "-p", "x")
         self.check("run", "-o", "json", "--keep", 3, "-p", "x")
         self.check("run", "-o", "ndjson", "-p", "x", "-m", "", "no-such-model")
+
+    def test_settings_that_ask_for_events_are_heard_too(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".config") as file:
+            file.write("output-format = ndjson\n[chat]\nndjson = off\n")
+            file.flush()
+            for command in ("run", "chat"):
+                with self.subTest(command):
+                    result = cli.carat(command, "--nonsense", env=cli.environment(CARAT_CONFIG=file.name))
+                    self.assertEqual(result.code, 2, result)
+                    (error,) = events.parse_request(result.out)
+                    self.assertEqual(error["code"], "bad_usage")
+            self.assert_fails(cli.carat("run", "-o", "text", "--nonsense", env=cli.environment(CARAT_CONFIG=file.name)), 2)
 
     def test_others_get_none(self):
         for arguments in (("run", "--nonsense"), ("run", "-o", "text", "--nonsense"), ("bench", "-o", "json", "--nonsense"),

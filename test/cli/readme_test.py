@@ -105,7 +105,7 @@ class Readme(cli.Case):
                               text=True, timeout=cli.TIMEOUT)
 
     def chat(self, line):
-        child = pexpect.spawn("bash", ["-ec", line], cwd=str(self.folder), env={**self.env, "TERM": "xterm"},
+        child = pexpect.spawn("bash", ["-ec", line], cwd=str(self.folder), env={**self.env, "TERM": "xterm", "NO_COLOR": "1"},
                               encoding="utf-8", timeout=cli.TIMEOUT)
         child.expect_exact(">>> ")
         child.send("/exit\r")

@@ -1,4 +1,5 @@
 """carat run: the answer, and how it is chosen and ended."""
+import json
 import os
 import tempfile
 
@@ -151,7 +152,25 @@ class Context(cli.ModelCase):
         self.assert_fails(self.story("-p", long_prompt, "-c", "auto"), 4, "context 2048")
 
 
+    def test_turns_that_are_dropped_are_told(self):
+        said = [{"role": role, "content": "a number or two, as they come"} for role in ("user", "assistant")] * 40
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump([*said, {"role": "user", "content": "hello"}], file)
+            file.flush()
+            result = cli.carat("run", "-m", "demo", "--messages", file.name, "-n", 2, "--overflow", "drop-turns", "-o", "ndjson")
+        self.assertEqual(result.code, 0, result)
+        self.assertRegex(result.err, r"note: the context is full: the oldest \d+ turns are forgotten")
+        self.assertIn('"type":"warning","id":"r1","code":"context"', result.out.decode())
+
+
 class Streams(cli.ModelCase):
+    def test_a_rate_is_of_the_steps_that_its_time_was_for(self):
+        for tokens in (1, 2, 9):
+            result = self.story("-p", "Once", "-n", tokens, "--ignore-eos", "-o", "json")
+            timings = json.loads(result.out)["timings"]
+            steps = timings["predicted_per_second"] * timings["predicted_ms"] / 1000
+            self.assertAlmostEqual(steps, tokens - 1, delta=0.2)
+
     def test_figures_go_to_stderr_and_tell_the_seed(self):
         quiet = cli.carat("run", cli.STORIES, "-p", "Tim", "-n", 5, "-s", 11)
         loud = cli.carat("run", cli.STORIES, "-p", "Tim", "-n", 5, "-s", 11, "--stats", "-v")

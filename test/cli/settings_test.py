@@ -151,6 +151,15 @@ class Settings(cli.ModelCase):
         self.assertEqual(self.sampling(env=env)["ctx"], 88)
         self.assertEqual(self.sampling("-c", 99, "--temperature", 0.7, env=env)["sampling"]["temp"], 0.7)
 
+    def test_a_bad_value_of_the_environment_is_told_by_the_variable(self):
+        for variable, value in (("CARAT_TIMEOUT", "bogus"), ("CARAT_THREADS", "0"), ("CARAT_CTX", "x")):
+            self.assert_fails(cli.carat("run", cli.STORIES, "-p", "x", env=cli.environment(**{variable: value})), 2,
+                              f"error: {variable}: ")
+
+    def test_short_flags_may_have_an_equals_sign(self):
+        start = self.sampling("-c=99", "-ngl=0", "-s=5", env=cli.environment())
+        self.assertEqual((start["ctx"], start["sampling"]["seed"]), (99, 5))
+
     def test_sections_are_for_one_command(self):
         env = self.settings("[chat]\ntemp = 0.1\n[run]\ntemp = 0.2\n[eval]\nlast = 3\n")
         self.assertEqual(self.sampling(env=env)["sampling"]["temp"], 0.2)

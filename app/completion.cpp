@@ -58,7 +58,11 @@ std::string bash_script() {
          shell_quoted(join(names, " ")) +
          "\n"
          "  for at in $commands; do [[ ${COMP_WORDS[1]} == \"$at\" ]] && command=$at; done\n"
-         "  case $command:$before in\n" +
+         "  case $command:$before in\n"
+         "    completion:completion) _carat_add compgen -W " +
+         shell_quoted(join(std::vector<std::string>(std::begin(kShells), std::end(kShells)), " ")) +
+         " -- \"$word\"; return ;;\n"
+         "    help:help) _carat_add compgen -W \"$commands\" -- \"$word\"; return ;;\n" +
          values +
          "  esac\n"
          "  case $command in\n" +

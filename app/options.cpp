@@ -136,17 +136,20 @@ BackendOptions BackendFlags::options() const {
 }
 
 void LoadFlags::add_to(CLI::App& app) {
+  const ValueCheck modes = one_of({"auto", "mmap", "none", "mlock", "mmap+mlock"});
+  const auto check = [modes](std::string& given) {  // other programs know one more
+    return given == "dio" ? "direct I/O is not built in; 'none' reads at once, too" : modes.refusal(given);
+  };
   add_text(app, "--load-mode", mode, "MODE",
            "how the file is loaded: mmap (the default: read as it is needed), none (read at once), mlock (the same, "
            "and never swapped out), mmap+mlock, auto")
-      ->check(one_of({"auto", "mmap", "none", "mlock", "mmap+mlock", "dio"}))
+      ->check({check, modes.choices})
       ->group(kMore);
   add_switch(app, "--map,--mmap", maps, "the same as --load-mode mmap; --no-mmap: as none")->group(kMore);
   add_switch(app, "--mlock", locks, "keep the model in memory, whatever else wants it")->group(kMore);
 }
 
 Loading LoadFlags::loading() const {
-  if (mode == "dio") throw BadUsage("--load-mode dio: direct I/O is not built in", "--load-mode none reads at once");
   if (mode != "auto" && (maps || locks))
     throw BadUsage("--load-mode and " + std::string(maps ? "--mmap" : "--mlock") + ": one of them");
   const bool copies = mode == "none" || mode == "mlock" || !maps.value_or(true);

@@ -66,6 +66,8 @@ def command(units, unit, copy):
     words = words[1:] if "ccache" in words[0] else words
     if "-o" in words:
         del words[words.index("-o"):words.index("-o") + 2]
+    if "-include" in words:  # a precompiled header, which is of another folder
+        del words[words.index("-include"):words.index("-include") + 2]
     words = [word for word in words if not word.startswith("-fsanitize")]
     return [word.replace(str(ROOT), copy) for word in words] + ["-fsyntax-only", "-Werror"]
 

@@ -173,7 +173,7 @@ class Loading(Worker):
         self.assert_fails(cli.Result(process.returncode, out, err), 5, "stories260K.gguf", "locked")
 
     def test_what_cannot_be(self):
-        self.assert_fails(self.story("-p", "x", "--load-mode", "dio"), 2, "dio", "none")
+        self.assert_fails(self.story("-p", "x", "--load-mode", "dio"), 2, "direct I/O", "'none'")
         self.assert_fails(self.story("-p", "x", "--load-mode", "mmap", "--no-mmap"), 2, "one of them")
         self.assertIn("part of the program", cli.carat("run", "-m", "demo", "-p", "x", "-n", 1, "--no-mmap").err)
         with tempfile.TemporaryDirectory() as folder:

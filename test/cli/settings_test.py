@@ -55,6 +55,9 @@ class Tables(cli.Case):
         self.assertIn("tokenize", complete("tok"))
         self.assertIn("--temperature", complete("run", "--temp"))
         self.assertEqual(complete("run", "-o", "nd"), ["ndjson"])
+        self.assertEqual(complete("completion", "f"), ["fish"])
+        self.assertEqual(complete("help", "tok"), ["tokenize"])
+        self.assertNotIn("dio", complete("run", "--load-mode", '""'))
         self.assertIn("--tensors", complete("info", "--te"))
         self.assertIn("/etc", complete("run", "-m", "/et"))
         for words in (("run", "-m", "dem"), ("info", "dem"), ("dem",), ("bench", "--model", "dem")):

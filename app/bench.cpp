@@ -269,7 +269,7 @@ class Bench {
     if (!watch_) {
       watch_.emplace(interrupt_);
       last_words_.emplace(
-          interrupt_, [this](const Ending&) { end_report(); }, [] {});
+          interrupt_, [this](const Ending&) { end_report(); }, [] { return std::string("measuring"); });
       reports_.begin();
     }
     if (flags_.progress) {

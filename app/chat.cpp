@@ -176,14 +176,18 @@ std::optional<int> Chat::take_line(const std::string& line) {
 }
 
 // A text, or an object that has it as its "content" or "prompt".
-std::optional<int> Chat::take_message(const std::string& line) try {
+std::optional<int> Chat::take_message(const std::string& line) {
   if (line.find_first_not_of(" \t\r") == std::string::npos) return std::nullopt;
   ++lines_;
-  return ask(parse_chat_message(line, "message " + std::to_string(lines_)));
-} catch (const BadUsage&) {
-  if (events_) events_.begin();
-  refuse(describe(std::current_exception(), Phase::input));
-  return std::nullopt;
+  std::string question;
+  try {
+    question = parse_chat_message(line, "message " + std::to_string(lines_));
+  } catch (const BadUsage&) {
+    if (events_) events_.begin();
+    refuse(describe(std::current_exception(), Phase::input));
+    return std::nullopt;
+  }
+  return ask(question);
 }
 
 // The same of a question, which a program may have asked.
@@ -230,17 +234,33 @@ std::optional<int> Chat::obey(const std::string& line) try {
   return std::nullopt;
 }
 
+// Whatever ends a request is an event.
 std::optional<int> Chat::ask(const std::string& question) {
+  Sink& sink = events_ ? static_cast<Sink&>(events_.begin()) : sink_;
+  Request request(sink, Stopwatch());
+  try {
+    return ask(question, request);
+  } catch (const OutputClosed&) {
+    throw;
+  } catch (const std::exception&) {
+    interrupt_.set_alarm(std::nullopt);
+    if (events_) {
+      request.fail(describe(std::current_exception(), request.phase()));
+      events_.note_failure();
+    }
+    throw;
+  }
+}
+
+std::optional<int> Chat::ask(const std::string& question, Request& request) {
   const auto asked = Clock::now();
   const Conversation::Plan plan = conversation_.plan(question);
-  Sink& sink = events_ ? static_cast<Sink&>(events_.begin()) : sink_;
   if (plan.ids.empty() && !events_) return std::nullopt;  // nothing said, to a model that begins no text by itself
   if (plan.ids.empty() || !plan.fits) {
     refuse(plan.ids.empty() ? unsaid() : too_long(plan.ids.size(), conversation_.context()));
     return std::nullopt;
   }
   sink_.expect(plan.ids.size(), conversation_.context());
-  Request request(sink, Stopwatch());
   const QuietKeyboard keyboard(editor_.can_prefill());
   const Interrupt::LastWords last_words(
       interrupt_,
@@ -249,7 +269,7 @@ std::optional<int> Chat::ask(const std::string& question) {
         // Of a fault, what was said ends its line.
         if (events_ || ending.kind == Ending::Kind::fault) request.abandon(ending);
       },
-      [&request] { say(request.status()); });
+      [&request] { return request.status(); });
   if (timeout_.count() > 0) interrupt_.set_alarm(asked + timeout_);
   tell_start(plan, request);
   Reply reply = conversation_.answer(plan, request, watch_.token());

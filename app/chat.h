@@ -60,6 +60,7 @@ class Chat {
   void save(const std::filesystem::path& file) const;
 
  private:
+  std::optional<int> ask(const std::string& question, Request& request);
   using Clock = std::chrono::steady_clock;
 
   Chat(const ChatOptions& options, const OpenModel& model, const Loaded& loaded, Interrupt& interrupt,

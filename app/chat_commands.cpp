@@ -74,7 +74,13 @@ Left run_regen(Chat& chat, const std::string& argument) {
     say("[the temperature is 0: the answer will be the same]");
   }
   const std::size_t turns = conversation.transcript().turns.size();
-  const Left left = chat.ask(taken.question);
+  Left left;
+  try {
+    left = chat.ask(taken.question);
+  } catch (const std::exception&) {
+    conversation.put_back(std::move(taken));
+    throw;
+  }
   if (conversation.transcript().turns.size() == turns) {
     conversation.put_back(std::move(taken));
     chat.withdraw_offer();

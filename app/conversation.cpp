@@ -89,7 +89,7 @@ Thoughts Conversation::thoughts() const {
 Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& stop) {
   // What the session has of these tokens stays; at least one is read, for its logits.
   const auto known = std::ranges::mismatch(read_, plan.ids).in2 - plan.ids.begin();
-  const std::size_t position = session_.rewind(std::min(static_cast<std::size_t>(known), plan.ids.size() - 1));
+  read_.resize(session_.rewind(std::min(static_cast<std::size_t>(known), plan.ids.size() - 1)));  // also if it fails
   sampler_.forget();
   for (const TokenId id : plan.ids) sampler_.note(id);
 
@@ -102,8 +102,7 @@ Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& 
     budget.emplace(*model_.tokenizer, options_.reply.thoughts, options_.reply.begins_text, *options_.thought_budget);
     options_.reply.filter = &*budget;
   }
-  Reply reply = carat::reply(session_, sampler_, std::span(plan.ids).subspan(position), *model_.tokenizer,
-                             options_.reply, sink, stop);
+  Reply reply = carat::reply(session_, sampler_, plan.ids, *model_.tokenizer, options_.reply, sink, stop);
   std::vector<TokenId> all = plan.ids;
   all.insert(all.end(), reply.ids.begin(), reply.ids.end());
   const bool was_shifted = session_.position() + 1 < all.size() && reply.read;

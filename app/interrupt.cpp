@@ -142,7 +142,7 @@ void Interrupt::clear_deadline() {
 void Interrupt::watch_output() {
   {
     const std::lock_guard lock(mutex_);
-    watches_output_ = true;
+    watches_output_ = ::isatty(STDOUT_FILENO) == 0;  // a terminal that goes has a signal of its own
   }
   wake();
 }
@@ -178,7 +178,8 @@ void Interrupt::serve() {
     const std::lock_guard lock(mutex_);
     if (events[3].revents != 0) end_process({Kind::fault, 0, faults_.take()});
     take_deadlines();
-    if ((events[2].revents & POLLERR) != 0 && watches_output_) {
+    // A pipe without a reader is an error, a socket whose other end has gone a hang-up.
+    if ((events[2].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0 && watches_output_) {
       watches_output_ = false;
       take({Kind::output_closed});
     }
@@ -193,7 +194,11 @@ void Interrupt::take_signal(int signal) {
     return;
   }
   if (signal != SIGUSR1) return take({Kind::signal, signal});
-  if (status_) speak(status_);
+  if (!status_) return;
+  try {
+    speak([line = status_()] { say(line); });
+  } catch (const std::exception&) {  // no words
+  }
 }
 
 // As the signal does by itself to a process that does not take it.
@@ -280,7 +285,7 @@ void Interrupt::Watch::renew(const Ending& answered) {
 }
 
 Interrupt::LastWords::LastWords(Interrupt& interrupt, std::function<void(const Ending&)> last_words,
-                                std::function<void()> status)
+                                std::function<std::string()> status)
     : interrupt_(interrupt) {
   const std::lock_guard lock(interrupt_.mutex_);
   interrupt_.last_words_ = std::move(last_words);

@@ -51,7 +51,7 @@ class Interrupt {
   // What was to be done is done: neither deadline nor grace runs out any more.
   void clear_deadline();
 
-  // Work ends when the reader of standard output, a pipe, has gone: before anything is written to it.
+  // Work ends when the reader of standard output, a pipe or a socket, has gone: before anything is written to it.
   void watch_output();
 
  private:
@@ -72,7 +72,7 @@ class Interrupt {
   std::optional<Clock::time_point> deadline_, last_moment_, alarm_;
   std::optional<Clock::duration> grace_;
   std::function<void(const Ending&)> last_words_;
-  std::function<void()> status_;
+  std::function<std::string()> status_;
   std::function<void()> leave_, come_back_;
   std::thread thread_;
 };
@@ -105,10 +105,10 @@ class Interrupt::Watch {
 };
 
 // While it lives, another thread says something just before it ends the process over the head of its work, for which
-// it gets 0.2 s, and something at each SIGUSR1, which is ignored otherwise. One at a time.
+// it gets 0.2 s, and at each SIGUSR1, which is ignored otherwise, the line that `status` makes. One at a time.
 class Interrupt::LastWords {
  public:
-  LastWords(Interrupt& interrupt, std::function<void(const Ending&)> last_words, std::function<void()> status);
+  LastWords(Interrupt& interrupt, std::function<void(const Ending&)> last_words, std::function<std::string()> status);
   LastWords(const LastWords&) = delete;
   LastWords& operator=(const LastWords&) = delete;
   ~LastWords();

@@ -8,7 +8,9 @@ void JsonSink::on(const Event& event) {
     label_.bits = start->model.bits;
   }
   if (shows_ == Shows::the_end && !is_terminal(event)) return;
-  output_.write(json_line(to_json(event, label_)));
+  // The library's objects take memory even to end: they are gone before anything is told.
+  const std::string line = json_line(to_json(event, label_));
+  output_.write(line);
   output_.flush();
 }
 

@@ -1,6 +1,7 @@
 #include "app/reply.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "app/stopwatch.h"
 
@@ -28,7 +29,8 @@ std::span<const float> read_prompt(Session& session, std::span<const TokenId> id
 
 void forget_middle(std::vector<TokenId>& ids, std::size_t keep, std::size_t context) {
   keep = std::min(keep, context / 2);
-  const std::size_t kept_newest = (context - keep) / 2;
+  const std::size_t kept_newest = std::max<std::size_t>(1, (context - keep) / 2);
+  assert(ids.size() >= keep + kept_newest);
   ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(keep), ids.end() - static_cast<std::ptrdiff_t>(kept_newest));
 }
 
@@ -38,7 +40,7 @@ Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt,
   Reply reply;
   Result& result = reply.result;
   const std::size_t cached = session.position();
-  std::span<const float> logits = read_prompt(session, prompt, options, sink, stop);
+  std::span<const float> logits = read_prompt(session, prompt.subspan(cached), options, sink, stop);
   reply.read = !logits.empty();
   result.timings.prompt_ms = watch.ms();
   if (!reply.read) {
@@ -77,7 +79,7 @@ Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt,
   result.timings = timings;
   result.timings.predicted_ms = writing.ms();
   result.timings.total_ms = watch.ms();
-  result.usage.prompt_tokens = cached + prompt.size();
+  result.usage.prompt_tokens = prompt.size();
   result.usage.cached_tokens = cached;
   result.memory.kv = session.cache_bytes();
   result.seed = sampler.options().seed;

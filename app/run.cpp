@@ -148,8 +148,8 @@ int answer(const RunOptions& o, Call& call, Request& request) {
   }
   request.enter(Phase::prefill);
   prepared.reply.drafter = drafting.begin(prepared.prompt, watch.token());
-  Reply reply = carat::reply(session, sampler, std::span(prepared.prompt).subspan(known), *model.tokenizer,
-                             prepared.reply, request, watch.token());
+  Reply reply =
+      carat::reply(session, sampler, prepared.prompt, *model.tokenizer, prepared.reply, request, watch.token());
   const Ending ending = watch.ending();
   if (!ending) call.interrupt.clear_deadline();  // the answer is there: it does not come too late any more
   const auto warning = asker.ending_warning(query, reply.result.reason);
@@ -174,7 +174,7 @@ int run(const RunOptions& o, Call& call) {
   Request request(*sink, call.start);
   const Interrupt::LastWords last_words(
       call.interrupt, [&request](const Ending& ending) { request.abandon(ending); },
-      [&request] { say(request.status()); });
+      [&request] { return request.status(); });
   try {
     if (o.timeout.given())
       call.interrupt.set_deadline(call.start.start() + o.timeout.timeout);  // with last words ready

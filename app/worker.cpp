@@ -38,7 +38,7 @@ class Worker {
         asker_(asker),
         batch_(asker.model().model, {options.parallel, asker.context(), options.context.step(), options.context.cache}),
         last_words_(
-            interrupt, [this](const Ending& ending) { abandon(ending); }, [this] { say(status()); }),
+            interrupt, [this](const Ending& ending) { abandon(ending); }, [this] { return status(); }),
         interrupt_(interrupt),
         watch_(interrupt) {}
 
@@ -58,7 +58,6 @@ class Worker {
   void end_late();
   void begin_waiting();
   void begin(Queue::iterator at);
-  Queue take(Queue::iterator at);
   void end_waiting(Queue::iterator at, const ErrorEvent& error);
   void step_all();
   void write(Jobs::iterator at, std::span<const float> logits);
@@ -230,24 +229,20 @@ void Worker::begin(Queue::iterator at) {
   } catch (const OutputClosed&) {
     throw;
   } catch (const std::exception&) {
-    take(at);
+    const std::lock_guard lock(mutex_);
+    refuse(id, line, std::current_exception());
     ids_.erase(id);
-    return refuse(id, line, std::current_exception());
+    waiting_.erase(at);
+    return;
   }
   attempt(std::prev(running_.end()), [](Job& job) { job.begin(); });
 }
 
-Worker::Queue Worker::take(Queue::iterator at) {
-  Queue one;
-  const std::lock_guard lock(mutex_);
-  one.splice(one.begin(), waiting_, at);
-  return one;
-}
-
 void Worker::end_waiting(Queue::iterator at, const ErrorEvent& error) {
-  const Queue taken = take(at);
-  ids_.erase(taken.front().id);
-  make_sink(taken.front().id)->on(error);
+  const std::lock_guard lock(mutex_);
+  make_sink(at->id)->on(error);
+  ids_.erase(at->id);
+  waiting_.erase(at);
 }
 
 void Worker::step_all() {

@@ -111,7 +111,8 @@ inline void score(const Attention& a, const float* q, std::size_t first, std::si
       const std::size_t at = i + k < count ? i + k : count - 1;
       keys[k] = key(at);
       if (at + kRowsAhead < c.slots) prefetch_row<Isa>(key(at + kRowsAhead), c.k.bytes);
-      if (at + kRowsAhead >= count) prefetch_row<Isa>(value(at + kRowsAhead - count), c.v.bytes);
+      if (at + kRowsAhead >= count && at + kRowsAhead - count < c.slots)
+        prefetch_row<Isa>(value(at + kRowsAhead - count), c.v.bytes);
     }
     Floats sums[kQueryGroup * kKeys];
 #pragma GCC unroll 16

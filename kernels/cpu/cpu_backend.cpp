@@ -62,9 +62,10 @@ void* Arena::take(std::size_t bytes, Pages pages) {
 
 void AlignedFloats::grow(std::size_t size) {
   if (size <= size_) return;
-  arena_ = std::make_unique<Arena>();
-  floats_ = static_cast<float*>(arena_->take(size * sizeof(float), Arena::Pages::large));
+  auto arena = std::make_unique<Arena>();
+  floats_ = static_cast<float*>(arena->take(size * sizeof(float), Arena::Pages::large));
   size_ = size;
+  arena_ = std::move(arena);  // nothing is lost where there is no more
 }
 
 Tensor CpuBackend::make(DType dtype, std::size_t rows, std::size_t cols) {
@@ -90,7 +91,6 @@ void CpuBackend::write(const Tensor& to, std::span<const std::byte> from) {
 }
 
 void CpuBackend::embed(Tensor out, const Tensor& table, std::span<const TokenId> ids, float scale) {
-  pool_.choose(ids.size() > kFewRows);  // every step begins here
   const std::size_t stride = row_bytes(table.dtype, table.cols);
   pool_.for_each(ids.size(), [&](std::size_t i, std::size_t) {
     const std::byte* from = bytes(table) + static_cast<std::size_t>(ids[i]) * stride;
@@ -308,6 +308,7 @@ void CpuBackend::add(Tensor x, const Tensor& y) {
 }
 
 void CpuBackend::rotations(Tensor out, const Tensor& frequencies, const Rows& rows) {
+  pool_.choose(rows.size() > kFewRows);  // every step begins here
   pool_.for_each(rows.size(), [&](std::size_t r, std::size_t) {
     for (std::size_t i = 0; i < frequencies.cols; ++i) {
       // In double: far into a context an angle in float is off by a thousandth.

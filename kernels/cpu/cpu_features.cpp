@@ -21,7 +21,7 @@ Features detect() {
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return {};
   const bool fma = c & bit_FMA, f16c = c & bit_F16C;
   unsigned low = 0, high = 0;
-  asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   const bool saves_256 = (low & 0x06) == 0x06, saves_512 = (low & 0xE6) == 0xE6;
   const bool saves_tiles = (low & 0x60000) == 0x60000;
 

@@ -91,7 +91,8 @@ class Allocations(cli.ModelCase):
             self.assertEqual(len(own), len(set(own)), result)
             for identity in own:
                 events.check_request([event for event in listed if event.get("id") == identity])
-            self.assertEqual(sum(event["type"] in ("result", "error") for event in listed), 3, result)
+            told = sum(event["type"] in ("result", "error") for event in listed)
+            self.assertEqual(told, 3, result) if result.returncode != 5 else self.assertLessEqual(told, 3)  # unread lines
 
         self.fail_everywhere(check, "run", cli.STORIES, "--input-format", "jsonl", "-o", "ndjson", "--parallel", "2",
                              *FLAGS, stdin=REQUESTS)

@@ -97,7 +97,7 @@ class NoTerminal(cli.ModelCase):
     def test_a_signal_ends_the_events_as_well(self):
         for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
             process = cli.start("chat", cli.STORIES, "--input-format", "jsonl", "-o", "ndjson", "-c", 100000, "--ignore-eos",
-                                stdin=subprocess.PIPE, env=cli.environment(XDG_STATE_HOME=self.folder.name))
+                                bufsize=0, stdin=subprocess.PIPE, env=cli.environment(XDG_STATE_HOME=self.folder.name))
             process.stdin.write(b'"Once"\n')
             process.stdin.flush()
             first = process.stdout.readline() + process.stdout.readline()
@@ -172,6 +172,13 @@ class NoTerminal(cli.ModelCase):
 
 
 class Turns(chat_cli.ChatCase):
+    def test_a_later_turn_may_fill_the_context_and_go_on(self):
+        for keep in (0, 5):
+            chat = cli.carat("chat", "-m", cli.STORIES, "-c", 40, "-n", 14, "--ignore-eos", "--overflow", "shift",
+                             "--keep", keep, "--temp", 0, "-q", "--input-format", "text", stdin=b"Once\nThe dog\nA cat\nTim\n")
+            self.assertEqual(chat.code, 0, chat)
+            self.assertEqual(chat.err.count("[stopped after 14 tokens]"), 4, chat)
+
     def test_an_answer_that_takes_too_long_is_cut_and_the_chat_goes_on(self):
         chat = self.talk("--ignore-eos", "-c", 100000, "--timeout", "1s")
         self.assertIn("[the time is up]", chat.ask(STORY))

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import time
 
@@ -37,6 +38,18 @@ class Worker(cli.ModelCase):
             else:
                 events.check_request(own)
         return requests
+
+    def test_a_socket_whose_other_end_goes_ends_an_idle_worker_too(self):
+        ours, its = socket.socketpair()
+        with ours, its:
+            worker = cli.start("run", cli.STORIES, "--input-format", "jsonl", "-o", "ndjson", stdin=subprocess.PIPE, stdout=its)
+            self.addCleanup(worker.stderr.close)
+            its.close()
+            worker.stdin.write(b'{"prompt": "x", "options": {"n": 1}}\n')
+            worker.stdin.flush()
+            self.assertIn(b'"start"', ours.recv(65536))
+        self.assertEqual(worker.wait(cli.TIMEOUT), 141)
+        worker.stdin.close()
 
     def test_each_request_is_answered_as_if_it_were_alone(self):
         prompts = ["Once upon a time", "Tim and Lily", "The big dog", "One day"]

@@ -30,8 +30,8 @@ TokenId likeliest(std::span<const float> logits) {
   return static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin());
 }
 
-// Eight greedy steps after the prompt, whose last token goes alone, as in gemma.cpp.
-Steps greedy(const ModelFile& file, std::unique_ptr<Backend> backend) {
+// Eight steps after the prompt, whose last token goes alone, as in gemma.cpp: of greedy choices, or through `path`.
+Steps steps_of(const ModelFile& file, std::unique_ptr<Backend> backend, const std::vector<TokenId>& path = {}) {
   const Model model = load_model(file, std::move(backend));
   Session session(model, {64, 64});
   Steps steps;
@@ -41,7 +41,7 @@ Steps greedy(const ModelFile& file, std::unique_ptr<Backend> backend) {
   for (std::size_t i = 0; i < kSteps; ++i) {
     steps.logits.insert(steps.logits.end(), logits.begin(), logits.end());
     steps.ids.push_back(likeliest(logits));
-    logits = session.feed({&steps.ids.back(), 1});
+    logits = session.feed({path.empty() ? &steps.ids.back() : &path[i], 1});
   }
   return steps;
 }
@@ -80,17 +80,21 @@ std::unique_ptr<Backend> cpu(std::string_view isa) { return make_cpu_backend({2,
 
 }  // namespace
 
-TEST_CASE("sbs: with gemma.cpp's arithmetic, eight greedy steps are gemma.cpp's, on every instruction set",
-          "[sbs][golden]") {
+TEST_CASE("sbs: with gemma.cpp's arithmetic, eight steps are gemma.cpp's, on every instruction set", "[sbs][golden]") {
   CARAT_NEEDS_FIXTURES();
   for (const auto& [name, tolerance] : kCases) {
     const ModelFile file = open_fixture(name);
     const Steps expected = reference(name);
     for (const std::string_view isa : usable_isas()) {
-      const Steps found = greedy(file, std::make_unique<test::GemmaCppBackend>(cpu(isa)));
+      const Steps found = steps_of(file, std::make_unique<test::GemmaCppBackend>(cpu(isa)), expected.ids);
       INFO(name << " " << isa << ": worst " << worst(found, expected));
-      CHECK(found.ids == expected.ids);
       CHECK(worst(found, expected) < tolerance);
+      // The same token, or one that is as likely to gemma.cpp as can be told: compilers sum in other orders.
+      for (std::size_t i = 0; i < kSteps; ++i) {
+        const auto likely = std::span(expected.logits).subspan(i * expected.logits.size() / kSteps);
+        const auto logit = [&](TokenId id) { return likely[static_cast<std::size_t>(id)]; };
+        CHECK(logit(expected.ids[i]) - logit(found.ids[i]) < tolerance);
+      }
     }
   }
 }
@@ -103,7 +107,7 @@ TEST_CASE("sbs: with ours, the tokens are the same and the logits near, on every
     const ModelFile file = open_fixture(name);
     const Steps expected = reference(name);
     for (const std::string_view isa : usable_isas()) {
-      const Steps found = greedy(file, cpu(isa));
+      const Steps found = steps_of(file, cpu(isa));
       INFO(name << " " << isa << ": worst " << worst(found, expected));
       CHECK(found.ids == expected.ids);
       CHECK(worst(found, expected) < 0.4f);  // standard deviation of the logits: 0.9
@@ -114,7 +118,8 @@ TEST_CASE("sbs: with ours, the tokens are the same and the logits near, on every
 TEST_CASE("sbs: a file in i8 is near the one in f32", "[sbs][golden]") {
   CARAT_NEEDS_FIXTURES();
   for (const std::string_view isa : usable_isas()) {
-    const Steps eight = greedy(open_fixture("tiny3-i8"), cpu(isa)), full = greedy(open_fixture("tiny3-f32"), cpu(isa));
+    const Steps eight = steps_of(open_fixture("tiny3-i8"), cpu(isa)),
+                full = steps_of(open_fixture("tiny3-f32"), cpu(isa));
     const auto first = [](const Steps& steps) { return Steps{{}, {steps.logits.begin(), steps.logits.begin() + 512}}; };
     INFO(isa);
     CHECK(worst(first(eight), first(full)) < 0.4f);  // later steps may have chosen otherwise

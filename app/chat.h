@@ -60,7 +60,6 @@ class Chat {
   void save(const std::filesystem::path& file) const;
 
  private:
-  std::optional<int> ask(const std::string& question, Request& request);
   using Clock = std::chrono::steady_clock;
 
   Chat(const ChatOptions& options, const OpenModel& model, const Loaded& loaded, Interrupt& interrupt,
@@ -73,6 +72,7 @@ class Chat {
   std::optional<int> take_message(const std::string& line);
   std::optional<int> take_interrupt();
   std::optional<int> end_answer(const Conversation::Plan& plan, Reply reply, Request& request);
+  std::optional<int> ask(const std::string& question, Request& request);
   void tell_start(const Conversation::Plan& plan, Request& request);
   void tell_forgotten(const Conversation::Plan& plan, Request& request) const;
   void tell_reason(const Result& result) const;

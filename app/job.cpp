@@ -24,8 +24,7 @@ Job::Job(const Asker& asker, std::unique_ptr<Sink> sink, Batch& batch, WorkerReq
 
 void Job::begin() {
   request_.on(asker_.start(query_));
-  for (const auto* const warnings : {&asker_.warnings(), &std::as_const(query_.warnings)})
-    for (const Warning& warning : *warnings) request_.on(warning);
+  for (const Warning& warning : query_.warnings) request_.on(warning);
   request_.expect(asker_.expected(query_, batch_.cache_bytes()));
   request_.enter(Phase::prefill);
   reading_ = Stopwatch();

@@ -76,6 +76,7 @@ void Asker::check_fits(std::size_t tokens, const QueryFlags& flags) const {
 
 PreparedQuery Asker::prepare(Query query) const {
   PreparedQuery prepared;
+  prepared.warnings = warnings_;
   prepared.render = render_options(query.flags.constraint.given());
   const auto render = [&] { return frame_.render(*model_.tokenizer, query.messages, prepared.render); };
   prepared.prompt = render();

@@ -27,7 +27,7 @@ struct PreparedQuery {
   std::unique_ptr<AnswerConstraint> constraint;  // of `reply`; none: anything may be written
   std::unique_ptr<ThoughtBudget> thought_budget;
   std::string_view constraint_kind;
-  std::vector<Warning> warnings;  // of this query alone
+  std::vector<Warning> warnings;  // what there is to say before the answer
 
   // Says in the result whether the constraint was met, and returns what there is to say of it otherwise.
   std::optional<Warning> judge(Result& result) const;
@@ -51,7 +51,7 @@ class Asker {
   std::size_t context() const { return context_; }
   const RunOptions& options() const { return options_; }
 
-  // Of the model and the flags, once.
+  // Of the model and the flags; every prepared query begins with them.
   const std::vector<Warning>& warnings() const { return warnings_; }
   // Of an answer that ended so; none if it is nothing to speak of.
   std::optional<Warning> ending_warning(const Query& query, FinishReason reason) const;

@@ -19,9 +19,8 @@ struct Reply {
 void forget_middle(std::vector<TokenId>& ids, std::size_t keep, std::size_t context);
 
 // Reads what the session does not have of `prompt` yet, which begins with what it has, and writes until something says
-// stop. Deltas go to the sink;
-// the result is the caller's to complete and to send. Notes the written tokens in the sampler; those of the prompt are
-// the caller's. Times count from the call.
+// stop. Deltas go to the sink; the result is the caller's to complete and to send. Notes the written tokens in the
+// sampler; those of the prompt are the caller's. Times count from the call.
 Reply reply(Session& session, Sampler& sampler, std::span<const TokenId> prompt, const Tokenizer& tokenizer,
             const ReplyOptions& options, Sink& sink, const std::stop_token& stop);
 

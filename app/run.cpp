@@ -134,8 +134,7 @@ int answer(const RunOptions& o, Call& call, Request& request) {
 
   Interrupt::Watch watch(call.interrupt);
   request.on(asker.start(prepared));
-  for (const auto* const warnings : {&asker.warnings(), &std::as_const(prepared.warnings)})
-    for (const Warning& warning : *warnings) warn(request, warning);
+  for (const Warning& warning : prepared.warnings) warn(request, warning);
   Result expected = asker.expected(prepared, session.cache_bytes());
   expected.usage.cached_tokens = known;
   request.expect(expected);

@@ -32,12 +32,10 @@ std::string without_controls(std::string_view text) {
 
 // `timed`: of the tokens, those that the time was for.
 std::string speed(std::size_t tokens, std::size_t timed, double ms) {
-  char text[96];
-  int used = std::snprintf(text, sizeof text, "%zu token%s in %.2f s", tokens, tokens == 1 ? "" : "s", ms / 1000);
-  if (timed > 0 && ms > 0)
-    std::snprintf(text + used, sizeof text - static_cast<std::size_t>(used), " (%.1f tok/s)",
-                  static_cast<double>(timed) * 1000 / ms);
-  return text;
+  char time[64], rate[64] = "";
+  std::snprintf(time, sizeof time, "%zu token%s in %.2f s", tokens, tokens == 1 ? "" : "s", ms / 1000);
+  if (timed > 0 && ms > 0) std::snprintf(rate, sizeof rate, " (%.1f tok/s)", static_cast<double>(timed) * 1000 / ms);
+  return std::string(time) + rate;
 }
 
 }  // namespace

@@ -100,15 +100,24 @@ void adopt_sbs(ModelSource& source, const SbsContents& contents, MappedFile mapp
   source.sbs_config = completed(contents.config, source.path);
 }
 
+namespace {
+
+// A token for each row of the embedding.
+std::size_t vocabulary_of(const ModelSource& source) {
+  const SourceTensor* embedding = source.find("token_embd.weight");
+  if (embedding == nullptr) throw BadFile(source.path + ": has no embedding");
+  return embedding->rows();
+}
+
+}  // namespace
+
 SbsConfig sbs_config_of(const ModelSource& source) {
   SbsConfig config;
   if (source.sbs_config) {
     config = *source.sbs_config;
   } else {
     ModelConfig network = read_config(*source.file);
-    const SourceTensor* embedding = source.find("token_embd.weight");
-    if (embedding == nullptr) throw BadFile(source.path + ": has no embedding");
-    network.vocabulary = embedding->rows();
+    network.vocabulary = vocabulary_of(source);
     config = sbs_config_from(network, source.metadata(), source.path);
     check_said(network, config, source.path);
     if (source.sentencepiece.empty()) check_tokens(source.metadata(), source.path);
@@ -119,7 +128,7 @@ SbsConfig sbs_config_of(const ModelSource& source) {
 
 std::vector<std::byte> sentencepiece_of(const ModelSource& source) {
   if (source.sentencepiece.empty() && source.metadata().has("tokenizer.ggml.tokens"))
-    return make_sentencepiece(source.metadata(), sbs_config_of(source).vocab_size);
+    return make_sentencepiece(source.metadata(), vocabulary_of(source));
   return {source.sentencepiece.begin(), source.sentencepiece.end()};
 }
 

@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/log.h"
 #include "app/run_options.h"
 #include "app/stopwatch.h"
 #include "app/text_input.h"
@@ -15,6 +16,7 @@ namespace {
 
 int chat(const ChatOptions& o, Call& call) {
   o.log.apply();
+  set_log_colour(o.output.thoughts.color);
   o.check();
   const std::string path = o.model.take_path(call.words);
   refuse_words(call, "the chat asks for what to say");
@@ -41,7 +43,7 @@ void ChatOptions::check() const {
   const int begun = int{continues} + int{!session.file.empty()} + int{!messages.empty()};
   if (begun > 1) throw BadUsage("--continue, --session and --messages: one of them");
   if (constraint.given() && render.wants_thoughts()) throw BadUsage("a constraint holds an answer without thoughts");
-  if (prompt.file == "-" || messages == "-") throw BadUsage("the chat reads standard input itself: '-' is no file");
+  if (prompt.names_stdin() || messages == "-") throw BadUsage("the chat reads standard input itself: '-' is no file");
 }
 
 void ChatOptions::add_to(CLI::App& app) {

@@ -39,11 +39,13 @@ void ChatSink::show(const Delta& delta) {
 }
 
 std::string ChatSink::progress() const {
-  char line[96];
+  char rate[32] = "", line[96];
   const double seconds = writing_.ms() / 1000;
+  if (written_ > 1 && seconds > 0) {
+    std::snprintf(rate, sizeof rate, "%.1f tok/s, ", static_cast<double>(written_ - 1) / seconds);
+  }
   const std::size_t used = prompt_ + written_;
-  std::snprintf(line, sizeof line, "%.1f tok/s, context %zu of %zu (%zu%%)",
-                written_ > 1 && seconds > 0 ? static_cast<double>(written_ - 1) / seconds : 0.0, used, context_,
+  std::snprintf(line, sizeof line, "%scontext %zu of %zu (%zu%%)", rate, used, context_,
                 context_ > 0 ? used * 100 / context_ : 0);
   return line;
 }

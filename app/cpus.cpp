@@ -81,8 +81,7 @@ std::optional<std::vector<int>> parse_cpus(std::string_view text) {
   }
   if (!text.empty()) return std::nullopt;
   std::ranges::sort(cpus);
-  const auto repeated = std::ranges::unique(cpus);
-  cpus.erase(repeated.begin(), repeated.end());
+  cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());  // clang 14 cannot do std::ranges::unique
   return cpus;
 }
 

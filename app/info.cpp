@@ -13,6 +13,7 @@
 #include "app/options.h"
 #include "app/output.h"
 #include "app/sampling_flags.h"
+#include "app/tidy.h"
 #include "engine/file/quote.h"
 
 namespace carat {
@@ -85,8 +86,8 @@ Facts network_facts(const ModelFile& file) {
           {"vocabulary", as_matrix(file.need("token_embd.weight")).rows},
           {"windows", window_facts(config)},
           {"ropes", ropes},
-          {"attention_cap", config.attention_cap},
-          {"logit_cap", config.logit_cap}};
+          {"attention_cap", tidy(config.attention_cap)},
+          {"logit_cap", tidy(config.logit_cap)}};
 }
 
 // What a session takes, when its context is full, and what this machine has left.
@@ -125,11 +126,11 @@ Facts tokenizer_facts(const ModelFile& file, const Tokenizer& tokenizer, const C
 }
 
 Facts sampling_facts(const SamplingOptions& options) {
-  return {{"temp", options.temperature},
+  return {{"temp", tidy(options.temperature)},
           {"top_k", options.top_k},
-          {"top_p", options.top_p},
-          {"min_p", options.min_p},
-          {"repeat_penalty", options.repeat_penalty}};
+          {"top_p", tidy(options.top_p)},
+          {"min_p", tidy(options.min_p)},
+          {"repeat_penalty", tidy(options.repeat_penalty)}};
 }
 
 Facts metadata_facts(const Metadata& metadata) {
@@ -139,6 +140,8 @@ Facts metadata_facts(const Metadata& metadata) {
         [&entry]<class T>(const T& v) -> Facts {
           if constexpr (std::is_same_v<T, ValueArray>)
             return type_name(entry.value) + " " + describe(entry.value);
+          else if constexpr (std::is_same_v<T, float>)
+            return tidy(v);
           else
             return v;
         },

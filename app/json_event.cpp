@@ -1,24 +1,15 @@
 #include "app/json_event.h"
 
-#include <charconv>
 #include <cmath>
 
 #include "app/overloaded.h"
+#include "app/tidy.h"
 
 namespace carat {
 namespace {
 
 // A tenth of a microsecond is beyond what is measured.
 double rounded(double ms) { return std::round(ms * 1e3) / 1e3; }
-
-// The shortest number that reads back as the same float: 0.95, not 0.949999988.
-double tidy(float value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  double number = 0;
-  std::from_chars(text, end, number);
-  return number;
-}
 
 double per_second(std::size_t count, double ms) { return ms > 0 ? rounded(static_cast<double>(count) * 1000 / ms) : 0; }
 

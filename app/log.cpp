@@ -1,6 +1,8 @@
 #include "app/log.h"
 
 #include <fcntl.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/ansicolor_sink.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -10,16 +12,34 @@
 #include <memory>
 #include <string>
 
+#include "app/terminal.h"
+
 namespace carat {
 namespace {
 
 constexpr const char* kPlain = "plain";  // the logger without a prefix
 
-std::shared_ptr<spdlog::logger> make_logger(const char* name, const char* pattern) {
-  auto logger = std::make_shared<spdlog::logger>(name, std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_pattern(pattern);
-  return logger;
+// What a message is, where that has a name: it stands for %* in a pattern.
+class KindFlag : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& text) override {
+    const std::string_view kind = message.level == spdlog::level::err    ? "error: "
+                                  : message.level == spdlog::level::warn ? "note: "
+                                                                         : "";
+    text.append(kind.data(), kind.data() + kind.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<KindFlag>(); }
+};
+
+std::unique_ptr<spdlog::formatter> with_kind(const char* pattern) {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<KindFlag>('*').set_pattern(pattern);
+  return formatter;
 }
+
+using StandardError = spdlog::sinks::ansicolor_stderr_sink_mt;
+
+StandardError& standard_error() { return static_cast<StandardError&>(*spdlog::default_logger()->sinks().front()); }
 
 // Without C0, DEL and C1, which drive a terminal: there may be names of files and words of a model's file in it.
 std::string one_line(std::string_view text) {
@@ -36,15 +56,26 @@ std::string one_line(std::string_view text) {
 }  // namespace
 
 void start_log() {
-  spdlog::set_default_logger(make_logger("carat", "carat: %v"));
-  spdlog::register_logger(make_logger(kPlain, "%v"));
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("carat", std::make_shared<StandardError>()));
+  standard_error().set_formatter(with_kind("carat: %^%*%$%v"));
+  standard_error().set_color(spdlog::level::warn, "");
+  standard_error().set_color(spdlog::level::info, "");
+  set_log_colour("auto");
+  auto plain = std::make_shared<spdlog::logger>(kPlain, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  plain->set_pattern("%v");
+  spdlog::register_logger(std::move(plain));
   set_log_verbosity(0);
+}
+
+void set_log_colour(std::string_view when) {
+  const bool shows = shows_colour(STDERR_FILENO, when);
+  standard_error().set_color_mode(shows ? spdlog::color_mode::always : spdlog::color_mode::never);
 }
 
 // Of what standard error gets; a log file gets everything.
 void set_log_verbosity(int verbosity) {
   const auto level = verbosity < 0 ? spdlog::level::err : verbosity == 0 ? spdlog::level::warn : spdlog::level::info;
-  spdlog::default_logger()->sinks().front()->set_level(level);
+  standard_error().set_level(level);
 }
 
 bool log_to_file(const std::string& path) {
@@ -53,7 +84,7 @@ bool log_to_file(const std::string& path) {
   ::close(file);
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
-    sink->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %v");
+    sink->set_formatter(with_kind("%Y-%m-%d %H:%M:%S.%e [%P] %*%v"));
     spdlog::default_logger()->sinks().push_back(std::move(sink));
     spdlog::default_logger()->flush_on(spdlog::level::info);
     return true;
@@ -63,10 +94,10 @@ bool log_to_file(const std::string& path) {
 }
 
 void log_error(std::string_view message, std::string_view hint) {
-  spdlog::error("error: {}{}", one_line(message), hint.empty() ? "" : "\nhint: " + one_line(hint));
+  spdlog::error("{}{}", one_line(message), hint.empty() ? "" : "\nhint: " + one_line(hint));
 }
 
-void log_note(std::string_view message) { spdlog::warn("note: {}", one_line(message)); }
+void log_note(std::string_view message) { spdlog::warn("{}", one_line(message)); }
 
 void log_detail(std::string_view message) { spdlog::info("{}", one_line(message)); }
 

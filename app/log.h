@@ -8,6 +8,9 @@ namespace carat {
 // Before anything is said, once.
 void start_log();
 
+// Whether the word "error" is coloured: as in shows_colour(). Until this is called, "auto".
+void set_log_colour(std::string_view when);
+
 // Below 0: errors alone; 0: notes too; above: details.
 void set_log_verbosity(int verbosity);
 

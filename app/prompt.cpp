@@ -127,18 +127,20 @@ void PromptFlags::add_to(CLI::App& app) {
 
 void PromptFlags::add_given_to(CLI::App& app, const std::string& what) {
   add_texts(app, "-p,--prompt", prompts, "TEXT", what + "; given again, another line of it");
-  add_text(app, "-f,--file,--prompt-file", file, "FILE", what + ", from a file; '-' is standard input");
+  add_texts(app, "-f,--file,--prompt-file", files, "FILE", what + ", from a file; '-' is standard input; repeatable");
   add_switch(app, "--escape", escape, "in -p and words, read \\n, \\t, \\\\ and \\xHH as what they mean")->group(kMore);
 }
 
+bool PromptFlags::names_stdin() const { return std::ranges::find(files, kStdin) != files.end(); }
+
 // Whether standard input comes first, because nothing says where else it goes.
 bool PromptFlags::reads_stdin(const std::vector<std::string>& words) const {
-  const bool is_placed = file == kStdin || std::ranges::find(words, kStdin) != words.end();
+  const bool is_placed = names_stdin() || std::ranges::find(words, kStdin) != words.end();
   return !is_placed && uses_stdin.value_or(stdin_is_redirected());
 }
 
 void PromptFlags::add_given(std::vector<std::string>& parts) const {
-  if (!file.empty()) {
+  for (const std::string& file : files) {
     std::string text = checked_file(file);
     if (file != kStdin || !text.empty()) parts.push_back(std::move(text));
   }
@@ -156,7 +158,7 @@ std::optional<std::string> PromptFlags::given() const {
 }
 
 std::optional<std::string> PromptFlags::text(const std::vector<std::string>& words) const {
-  const bool has_prompt = !prompts.empty() || !file.empty() || !words.empty();
+  const bool has_prompt = !prompts.empty() || !files.empty() || !words.empty();
   std::vector<std::string> parts;
   if (reads_stdin(words)) {
     std::string text = checked_stdin(has_prompt);

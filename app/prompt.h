@@ -30,8 +30,7 @@ struct FrameFlags {
 };
 
 struct PromptFlags {
-  std::vector<std::string> prompts;
-  std::string file;
+  std::vector<std::string> prompts, files;
   std::optional<bool> uses_stdin;  // none: if it is a pipe or a file
   bool escape = false;             // "\n" in an argument is a line feed
 
@@ -39,13 +38,15 @@ struct PromptFlags {
   // Those of a text that is given before anything is read. `what` it is goes into the help.
   void add_given_to(CLI::App&, const std::string& what = "the prompt");
 
-  // The file and -p. None: there is neither.
+  // The files and -p. None: there is neither.
   std::optional<std::string> given() const;
 
-  // The parts there are, an empty line between them: standard input, the file, -p (each a line), `words` (spaces
+  // The parts there are, an empty line between them: standard input, the files, -p (each a line), `words` (spaces
   // between, and "-" is where standard input goes). The last line end of a file is dropped. None: there is no prompt at
   // all. Throws BadUsage if it is not a text.
   std::optional<std::string> text(const std::vector<std::string>& words) const;
+
+  bool names_stdin() const;  // as a file
 
  private:
   void add_given(std::vector<std::string>& parts) const;

@@ -87,7 +87,7 @@ std::vector<std::string> RunOptions::stdin_flags() const {
   const auto note = [&flags](const char* flag, const std::string& file) {
     if (file == "-") flags.emplace_back(flag);
   };
-  note("--file", prompt.file);
+  for (const std::string& file : prompt.files) note("--file", file);
   note("--messages", messages);
   note("--system-file", frame.system_file);
   note("--json-schema-file", query.constraint.json_schema_file.value_or(""));
@@ -119,7 +119,7 @@ void RunOptions::check() const {
     throw BadUsage("--session: not with --input-format jsonl, where requests know nothing of each other");
   if (lookup.is_asked_for())
     throw BadUsage(lookup.name() + ": not with --input-format jsonl, where requests are answered together");
-  if (!prompt.prompts.empty() || !prompt.file.empty() || !messages.empty()) {
+  if (!prompt.prompts.empty() || !prompt.files.empty() || !messages.empty()) {
     throw BadUsage("--input-format jsonl: the prompts come on standard input");
   }
 }

@@ -76,6 +76,14 @@ std::size_t bytes_of(std::span<const Tensor> parts) {
   return bytes;
 }
 
+bool sum_is_right(std::span<const std::byte> whole) {
+  std::uint32_t sum = 0;
+  if (whole.size() < sizeof sum) return false;
+  const auto summed = whole.first(whole.size() - sizeof sum);
+  std::memcpy(&sum, whole.data() + summed.size(), sizeof sum);
+  return sum == crc32(0, summed);
+}
+
 struct Header {
   std::uint64_t key = 0, position = 0, furthest = 0;
 };
@@ -140,6 +148,7 @@ std::vector<TokenId> read_cache(std::span<const std::byte> whole, Session& sessi
                                 std::size_t vocabulary) {
   ByteReader in(whole, "cache");
   const Header header = read_header(in);
+  if (!sum_is_right(whole)) throw BadFile("damaged, or cut short");
   if (header.key != key) throw BadFile("of another model, template or type of cache");
   const bool fits = header.position <= header.furthest && header.furthest <= session.context();
   if (!fits) throw BadFile("of a larger context");
@@ -149,10 +158,6 @@ std::vector<TokenId> read_cache(std::span<const std::byte> whole, Session& sessi
   std::ranges::copy(id_bytes, std::as_writable_bytes(std::span(ids)).begin());
   const std::vector<Tensor> parts = session.cache_parts(header.furthest);
   if (in.remaining() != bytes_of(parts) + sizeof(std::uint32_t)) throw BadFile("of another context or batch");
-  const auto summed = whole.first(whole.size() - sizeof(std::uint32_t));
-  std::uint32_t sum = 0;
-  std::memcpy(&sum, whole.data() + summed.size(), sizeof sum);
-  if (sum != crc32(0, summed)) throw BadFile("damaged");
   const auto known = [vocabulary](TokenId id) { return id >= 0 && static_cast<std::size_t>(id) < vocabulary; };
   if (!std::ranges::all_of(ids, known)) throw BadFile("of another vocabulary");
   std::vector<std::span<const std::byte>> contents;

@@ -12,6 +12,7 @@
 
 #include "app/failure.h"
 #include "app/log.h"
+#include "app/terminal.h"
 #include "tokenizer/utf8.h"
 
 namespace carat {
@@ -116,6 +117,10 @@ LineInput::Event LineInput::next(std::string& line, int interrupt) {
       return Event::interrupted;
     }
     if (events[0].revents == 0) continue;
+    if (is_terminal_ && (events[0].revents & POLLHUP) != 0) {
+      tell_hang_up();
+      return ::poll(&events[1], 1, kPatienceMs) > 0 ? Event::interrupted : Event::end;  // unless it is ignored
+    }
     const bool hung_up = (events[0].revents & POLLIN) == 0;
     if (!hung_up && read_some(STDIN_FILENO, kStdin, pending_)) continue;
     if (pending_.empty()) return Event::end;

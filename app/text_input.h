@@ -25,10 +25,12 @@ class LineInput {
  public:
   enum class Event { line, end, interrupted };
 
-  // Waits until a line is there, the input ends or `interrupt`, a descriptor, becomes readable.
+  // Waits until a line is there, the input ends or `interrupt`, a descriptor, becomes readable. A terminal that goes
+  // away interrupts.
   Event next(std::string& line, int interrupt);
 
  private:
+  const bool is_terminal_ = stdin_is_terminal();
   std::string pending_;
 };
 

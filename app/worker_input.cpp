@@ -39,10 +39,10 @@ std::string text_of(const json& value, const std::string& name, const std::strin
 }
 
 // A value as a flag would have it.
-std::string argument_of(const json& value, const std::string& name, const std::string& where) {
+std::string argument_of(const json& value, const std::string& what) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number() || value.is_boolean() || value.is_object()) return value.dump();
-  throw BadUsage(where + ": option " + name + ": neither a text nor a number");
+  throw BadUsage(what + ": neither a text nor a number");
 }
 
 // The options of a request are flags by another way in: the same names, ranges and refusals.
@@ -59,8 +59,9 @@ QueryFlags with_options(const QueryFlags& defaults, const json& options, Timeout
     std::string name = (key.size() == 1 ? "-" : "--") + key;
     std::ranges::replace(name, '_', '-');
     if (!parser.has(name)) throw BadUsage(where + ": no option is called '" + key + "'");
+    const std::string what = where + ": option " + key;
     const auto add = [&](const json& one) {
-      const std::string text = argument_of(one, key, where);
+      const std::string text = argument_of(one, what);
       if (parser.takes_value(name)) {
         arguments.insert(arguments.end(), {name, text});
       } else {

@@ -91,10 +91,11 @@ void adopt_sbs(ModelSource& source, const SbsContents& contents, MappedFile mapp
   for (const SbsTensorPlan& plan : plans)
     for (const SbsPiece& piece : plan.pieces) needed.insert(piece.tensor);
   // No other engine would know what has no canonical name.
-  const auto extras = std::ranges::stable_partition(
-      source.tensors, [&](const SourceTensor& tensor) { return needed.contains(tensor.name); });
-  source.sbs_extras.assign(std::make_move_iterator(extras.begin()), std::make_move_iterator(extras.end()));
-  source.tensors.erase(extras.begin(), extras.end());
+  const auto is_needed = [&needed](const SourceTensor& tensor) { return needed.contains(tensor.name); };
+  const auto end = source.tensors.end();
+  const auto extras = std::stable_partition(source.tensors.begin(), end, is_needed);
+  source.sbs_extras.assign(std::make_move_iterator(extras), std::make_move_iterator(end));
+  source.tensors.erase(extras, end);
   for (const SbsContents::Item& item : contents.tensors) source.sbs_order.push_back(item.tensor.name);
   set_gains(source, contents, plans);
   source.sbs_config = completed(contents.config, source.path);

@@ -23,6 +23,12 @@ class Info(cli.ModelCase):
         self.assertEqual(facts["tokenizer"]["stops"], [{"id": 2, "token": "</s>"}])
         self.assertEqual(facts["sampling"]["top_k"], 40)
 
+    def test_numbers_are_told_as_they_were_written(self):
+        result = cli.carat("info", "demo", "--json", "--metadata")
+        self.assertIn(b'"gemma3.attention.layer_norm_rms_epsilon": 1e-06', result.out)
+        facts = json.loads(cli.carat("info", cli.MICRO / "micro-gemma3-f16.gguf", "--json").out)
+        self.assertEqual(facts["sampling"]["top_p"], 0.95)
+
     def test_windows_ropes_and_turns_of_a_gemma(self):
         facts = self.facts(cli.MICRO / "micro-gemma3-f16.gguf")
         self.assertEqual(facts["network"]["windows"], [{"tokens": 16, "layers": 6}])

@@ -41,7 +41,13 @@ class Parts(cli.ModelCase):
     def test_an_empty_file_is_no_part_of_the_prompt(self):
         self.assertEqual(self.answer("-f", self.file(b""), "-p", "Tim"), self.answer("-p", "Tim"))
 
+    def test_files_come_in_their_order(self):
+        expected = self.answer("-p", "One\n\nTim\n\nTwo")
+        self.assertEqual(self.answer("-f", self.file(b"One"), "--file", "-", "-p", "Two", stdin=b"Tim\n"), expected)
+        self.assertEqual(self.answer("-f", self.file(b"One"), "-f", self.file(b"Tim"), "Two"), expected)
+
     def test_standard_input_is_read_for_one_flag_only(self):
+        self.assert_fails(cli.carat("run", "-f", "-", "-f", "-", stdin=b"x"), 2, "--file and --file")
         self.assert_fails(cli.carat("run", "-p", "x", "--grammar-file", "-", "--system-file", "-", stdin=b""), 2,
                           "--system-file and --grammar-file")
 

@@ -51,6 +51,25 @@ class Mistakes(cli.Case):
                 arguments = [flag] if value is None else [flag, value]
                 self.assert_fails(cli.carat("run", "-p", "x", *arguments), 2)
 
+    def test_a_seed_beside_another(self):
+        self.assert_fails(cli.carat("run", "-m", "demo", "-p", "x", "--deterministic", "-s", "7"), 2, "--deterministic")
+        self.assertEqual(cli.carat("run", "-m", "demo", "-p", "x", "-n", 1, "--deterministic", "-s", "0").code, 0)
+
+    def test_the_word_error_is_coloured_where_colours_are_wanted(self):
+        error = "carat: \x1b[31m\x1b[1merror: \x1b[mnowhere.gguf"
+        plain = "carat: error: nowhere.gguf"
+        for flags, environment, expected in (((), {}, plain), (("--color", "always"), {}, error),
+                                             ((), {"CLICOLOR_FORCE": 1}, error), ((), {"CLICOLOR_FORCE": 0}, plain),
+                                             (("--color=never",), {"CLICOLOR_FORCE": 1}, plain)):
+            with self.subTest(flags=flags, environment=environment), tempfile.TemporaryDirectory() as folder:
+                log = folder + "/log"
+                result = cli.carat("run", "-m", "nowhere.gguf", "-p", "x", "--log-file", log, *flags,
+                                   env=cli.environment(**environment))
+                self.assertEqual((result.code, result.out), (3, b""), result)
+                self.assertTrue(result.err.startswith(expected), result)
+                with open(log) as file:
+                    self.assertIn("] error: nowhere.gguf", file.read())
+
     def test_numbers_are_decimal(self):
         result = cli.carat("run", "-p", "x", "-n", "010", "--ignore-eos", "-o", "json")
         self.assertIn(b'"completion_tokens":10,', result.out)

@@ -261,6 +261,13 @@ TEST_CASE("schema: limits on one string are met together", "[constraint]") {
              {R"("ababab")"},
              {R"("abab")", R"("abababab")"}},
             {R"({"type":"string","pattern":"^$|x","maxLength":1})", {R"("")", R"("x")"}, {R"("y")", R"("xx")"}},
+            {R"({"type":"string","pattern":"a","allOf":[{"pattern":"b$"},{"pattern":"^[^c]*$"},{"pattern":"a"}]})",
+             {R"("ab")", R"("bab")"},
+             {R"("ba")", R"("b")", R"("acb")"}},
+            {R"({"allOf":[{"pattern":"^a"},{"pattern":"b$"}],"enum":["ab","a","b",1]})", {R"("ab")", "1"}, {R"("a")"}},
+            {R"({"properties":{"k":{"pattern":"a"}},"allOf":[{"properties":{"k":{"pattern":"b","maxLength":2}}}]})",
+             {R"({"k":"ab"})"},
+             {R"({"k":"a"})", R"({"k":"abb"})"}},
         });
   check_refused(json_schema_constraint,
                 {
@@ -268,6 +275,9 @@ TEST_CASE("schema: limits on one string are met together", "[constraint]") {
                     {R"({"type":"string","pattern":"a","maxLength":5000})", "more than 4096 states"},
                     {R"x({"type":"string","pattern":"(a|b)*a(a|b){20}$","maxLength":50})x", "more than 4096 states"},
                     {R"x({"properties":{"a":{"pattern":"(","maxLength":3}}})x", "/properties/a/pattern: "},
+                    {R"({"type":"string","pattern":"^a$","allOf":[{"pattern":"^b$"}]})", "no text meets it"},
+                    {R"({"pattern":["a","b"]})", "/pattern: must be a string"},
+                    {R"({"pattern":"a","allOf":[{"pattern":1}]})", "a different 'pattern'"},
                     {R"({"format":"dates","maxLength":3})", "/format: \"dates\" is not supported"},
                 });
 }

@@ -184,8 +184,7 @@ ExpressionId JsonGrammar::string_of(const PointMachine& machine) {
 ExpressionId JsonGrammar::string_except(const std::vector<std::string>& names) {
   std::vector<std::string> sorted = names;
   std::ranges::sort(sorted);
-  const auto repeated = std::ranges::unique(sorted);
-  sorted.erase(repeated.begin(), repeated.end());
+  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());  // clang 14 cannot do std::ranges::unique
   // A name that needs an escape cannot come up among strings without one.
   std::erase_if(sorted, [](const std::string& name) {
     return std::ranges::any_of(name, [](char c) { return needs_escape(static_cast<unsigned char>(c)); });

@@ -111,12 +111,12 @@ void Runs::drop_weaker(std::vector<Run>& runs) {
     const std::size_t first_kept = kept.size();
     std::size_t end = begin;
     for (; end < runs.size() && runs[end].state == runs[begin].state; ++end) {
-      const auto others = std::ranges::subrange(kept.begin() + static_cast<std::ptrdiff_t>(first_kept), kept.end());
+      const auto others = kept.begin() + static_cast<std::ptrdiff_t>(first_kept);  // of the same state
       const Run& run = runs[end];
-      if (std::ranges::any_of(others, [&](const Run& other) { return covers(other.stack, run.stack); })) continue;
-      const auto weaker =
-          std::ranges::remove_if(others, [&](const Run& other) { return covers(run.stack, other.stack); });
-      kept.erase(weaker.begin(), weaker.end());
+      const auto covers_run = [&](const Run& other) { return covers(other.stack, run.stack); };
+      if (std::any_of(others, kept.end(), covers_run)) continue;
+      const auto is_weaker = [&](const Run& other) { return covers(run.stack, other.stack); };
+      kept.erase(std::remove_if(others, kept.end(), is_weaker), kept.end());
       kept.push_back(run);
     }
     begin = end;

@@ -16,6 +16,7 @@ constexpr std::size_t kMaxKeys = 10'000;       // looking one up takes a walk ov
 constexpr int kMaxReferences = 32;             // that lead to each other
 constexpr std::size_t kMaxSteps = 10'000'000;  // values copied or looked at: a second or so
 constexpr std::size_t kSpelling = 16;          // what it costs to spell a value, of these
+constexpr std::size_t kPatterns = 64;          // what it costs to compare patterns, of these
 constexpr std::size_t kNames = 16;             // that are compared in the time of one
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -282,6 +283,9 @@ void SchemaDocument::merge_keyword(SchemaJson& into, const std::string& key, con
     if (known < value) known = value;
   } else if ((key.starts_with("max") || key == "exclusiveMaximum") && both_numbers) {
     if (value < known) known = value;
+  } else if (key == "pattern" && known.is_string() && value.is_string()) {
+    step(at, kPatterns * (values_in(known) + values_in(value)));
+    known = both_patterns(known, value);
   } else if (key != "const" || spelling(known) != spelling(value)) {
     refuse_schema(at, "two schemas with a different '" + key + "' cannot be combined");
   }

@@ -15,6 +15,8 @@ constexpr auto kAnnotations = std::to_array<std::string_view>(
     {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$id", "$comment",
      "$defs", "definitions", "contentEncoding", "contentMediaType", "contentSchema"});
 
+constexpr char kBetweenPatterns = '\xff';  // never part of a text that was read as JSON
+
 }  // namespace
 
 void refuse_schema(const std::string& at, const std::string& why) {
@@ -65,6 +67,28 @@ std::string spelling(const SchemaJson& value) {
 std::string type_of(const SchemaJson& value) {
   const bool is_whole = value.is_number_integer() || (value.is_number() && std::floor(value.get<double>()) == value);
   return is_whole ? "integer" : value.type_name();
+}
+
+std::vector<std::string> patterns_of(const SchemaJson& pattern, const std::string& at) {
+  if (!pattern.is_string()) refuse_schema(at, "must be a string");
+  std::vector<std::string> patterns;
+  std::string_view rest = pattern.get_ref<const std::string&>();
+  for (std::size_t end; (end = rest.find(kBetweenPatterns)) != std::string_view::npos; rest.remove_prefix(end + 1)) {
+    patterns.emplace_back(rest.substr(0, end));
+  }
+  patterns.emplace_back(rest);
+  return patterns;
+}
+
+SchemaJson both_patterns(const SchemaJson& a, const SchemaJson& b) {
+  std::vector<std::string> known = patterns_of(a, "");
+  auto text = a.get<std::string>();
+  for (std::string& pattern : patterns_of(b, "")) {
+    if (std::ranges::find(known, pattern) != known.end()) continue;
+    text += kBetweenPatterns + pattern;
+    known.push_back(std::move(pattern));
+  }
+  return text;
 }
 
 std::size_t values_in(const SchemaJson& value) {

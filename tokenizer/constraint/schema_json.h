@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace carat {
 
@@ -23,6 +24,12 @@ std::string spelling(const SchemaJson& value);
 
 // What JSON Schema calls its type; numbers without a fraction are integers.
 std::string type_of(const SchemaJson& value);
+
+// A `pattern` for the strings that match both; it cannot be spelled in JSON, so no schema that was read has such a one.
+SchemaJson both_patterns(const SchemaJson& a, const SchemaJson& b);
+
+// Those that a `pattern` stands for. Throws BadConstraint if it is no string.
+std::vector<std::string> patterns_of(const SchemaJson& pattern, const std::string& at);
 
 // How many values it holds, itself among them; a long text counts as several.
 std::size_t values_in(const SchemaJson& value);

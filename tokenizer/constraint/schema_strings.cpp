@@ -18,8 +18,9 @@ std::vector<Form> forms_of(const SchemaJson& schema, const std::string& at) {
   std::vector<Form> forms;
   if (const auto pattern = schema.find("pattern"); pattern != schema.end()) {
     const std::string place = below(at, "pattern");
-    if (!pattern->is_string()) refuse_schema(place, "must be a string");
-    forms.push_back({pattern->get<std::string>(), RegexSpan::anywhere, place});
+    for (std::string& one : patterns_of(*pattern, place)) {
+      forms.push_back({std::move(one), RegexSpan::anywhere, place});
+    }
   }
   if (const auto format = schema.find("format"); format != schema.end()) {
     const std::string place = below(at, "format");

@@ -41,7 +41,7 @@ auto refusing(const std::string& at, const Work& work) {
 // A pattern, and the work of matching it, which counts: it may go over a text in many ways at once.
 class PatternCheck {
  public:
-  PatternCheck(SchemaDocument& document, const SchemaJson& pattern, const std::string& at)
+  PatternCheck(SchemaDocument& document, const std::string& pattern, const std::string& at)
       : document_(document), at_(at), automaton_(made(pattern)), runs_(automaton_) {
     document_.step(at_, automaton_.work());
   }
@@ -62,11 +62,9 @@ class PatternCheck {
  private:
   static constexpr std::size_t kReadByte = 20, kMatchedByte = 10;  // what they cost
 
-  Automaton made(const SchemaJson& pattern) const {
-    if (!pattern.is_string()) refuse_schema(at_, "must be a string");
-    const auto& text = pattern.get_ref<const std::string&>();
-    document_.step(at_, kReadByte * text.size());
-    return refusing(at_, [&text] { return regex_automaton(text, RegexSpan::anywhere); });
+  Automaton made(const std::string& pattern) const {
+    document_.step(at_, kReadByte * pattern.size());
+    return refusing(at_, [&pattern] { return regex_automaton(pattern, RegexSpan::anywhere); });
   }
 
   SchemaDocument& document_;
@@ -103,8 +101,14 @@ Check check_of(SchemaDocument& document, const std::string& key, const SchemaJso
     return [row, number](const SchemaJson& v) { return !(v.*row->is_about)() || row->holds(v, number); };
   }
   if (key == "pattern") {
-    const auto check = std::make_shared<PatternCheck>(document, limit, at);
-    return [check](const SchemaJson& v) { return !v.is_string() || check->holds(v.get_ref<const std::string&>()); };
+    std::vector<std::shared_ptr<PatternCheck>> checks;
+    for (const std::string& pattern : patterns_of(limit, at)) {
+      checks.push_back(std::make_shared<PatternCheck>(document, pattern, at));
+    }
+    return [checks](const SchemaJson& v) {
+      const auto holds = [&v](const auto& check) { return check->holds(v.get_ref<const std::string&>()); };
+      return !v.is_string() || std::ranges::all_of(checks, holds);
+    };
   }
   return [key, at](const SchemaJson& v) {
     const bool concerns = is_about_lists(key) ? v.is_array() : v.is_object();

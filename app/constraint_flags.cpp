@@ -6,6 +6,7 @@
 
 #include "app/failure.h"
 #include "app/flags.h"
+#include "app/stopwatch.h"
 #include "app/text_input.h"
 #include "tokenizer/constraint/constraint.h"
 
@@ -28,10 +29,20 @@ AnswerConstraint::AnswerConstraint(std::shared_ptr<const Automaton> automaton, s
                                    std::vector<TokenId> ends)
     : automaton_(std::move(automaton)), trie_(std::move(trie)), ends_(std::move(ends)), matcher_(*automaton_, *trie_) {}
 
-void AnswerConstraint::begin(bool begins_text) { matcher_.reset(begins_text && trie_->tokenizer().add_space_prefix()); }
+void AnswerConstraint::begin(bool begins_text) {
+  matcher_.reset(begins_text && trie_->tokenizer().add_space_prefix());
+  ms_ = 0;
+}
+
+TokenFilter::Next AnswerConstraint::mask(std::span<float> logits) {
+  const Stopwatch masking;
+  const Next next = masked(logits);
+  ms_ += masking.ms();
+  return next;
+}
 
 // A grammar that can be read in too many ways gives up: the answer ends where it is, unmet.
-TokenFilter::Next AnswerConstraint::mask(std::span<float> logits) {
+TokenFilter::Next AnswerConstraint::masked(std::span<float> logits) {
   try {
     const TokenSet& allowed = matcher_.allowed();
     if (allowed.empty()) return matcher_.complete() ? Next::end : Next::none;
@@ -61,10 +72,12 @@ void AnswerConstraint::keep(const TokenSet& allowed, std::span<float> logits) co
 }
 
 void AnswerConstraint::accept(TokenId token) {
+  const Stopwatch accepting;
   try {
     matcher_.accept(token);
   } catch (const BadConstraint&) {  // nothing is allowed from here on
   }
+  ms_ += accepting.ms();
 }
 
 void ConstraintFlags::add_to(CLI::App& app) {

@@ -32,13 +32,18 @@ class AnswerConstraint : public TokenFilter {
   // Whether what was written so far is whole.
   bool satisfied() const { return matcher_.complete(); }
 
+  // What this answer's mask() and accept() have taken.
+  double ms() const { return ms_; }
+
  private:
+  Next masked(std::span<float> logits);
   void keep(const TokenSet& allowed, std::span<float> logits) const;
 
   std::shared_ptr<const Automaton> automaton_;
   std::shared_ptr<const TokenTrie> trie_;
   std::vector<TokenId> ends_;
   ConstraintMatcher matcher_;
+  double ms_ = 0;
 };
 
 struct ConstraintFlags {

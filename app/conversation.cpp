@@ -110,7 +110,7 @@ Reply Conversation::answer(const Plan& plan, Sink& sink, const std::stop_token& 
   read_.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(session_.position()));
   if (!reply.read) return reply;
   if (constraint_ != nullptr) {
-    reply.result.constraint = {std::string(constraint_kind_), constraint_->satisfied()};
+    reply.result.constraint = {std::string(constraint_kind_), constraint_->satisfied(), constraint_->ms()};
   }
 
   const bool continues = plan.goes_on && plan.cut == 0;

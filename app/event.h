@@ -94,6 +94,7 @@ struct StopCause {
 struct ConstraintResult {
   std::string kind;  // "json", "json_schema", "grammar", "regex"
   bool satisfied = false;
+  double ms = 0;  // that it took to hold the answer to it
 };
 
 struct Usage {

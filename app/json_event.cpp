@@ -55,7 +55,7 @@ Json stop_json(const std::optional<StopCause>& stop) {
 
 Json constraint_json(const std::optional<ConstraintResult>& constraint) {
   if (!constraint) return nullptr;
-  return {{"kind", constraint->kind}, {"satisfied", constraint->satisfied}};
+  return {{"kind", constraint->kind}, {"satisfied", constraint->satisfied}, {"ms", rounded(constraint->ms)}};
 }
 
 Json usage_json(const Usage& usage) {

@@ -56,7 +56,7 @@ void Asker::constrain(PreparedQuery& query, const ConstraintFlags& flags) const 
 
 std::optional<Warning> PreparedQuery::judge(Result& result) const {
   if (constraint == nullptr) return std::nullopt;
-  result.constraint = {std::string(constraint_kind), constraint->satisfied()};
+  result.constraint = {std::string(constraint_kind), constraint->satisfied(), constraint->ms()};
   if (result.constraint->satisfied) return std::nullopt;
   return Warning{"constraint_not_met", "the answer ends before the constraint is met"};
 }

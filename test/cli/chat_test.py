@@ -157,6 +157,7 @@ class NoTerminal(cli.ModelCase):
         self.assertFalse(re.fullmatch("[a-c]{3}", freed[1]), freed)
         requests, end = self.events(b'"Once"', "-n", 2, "--regex", "[a-z]{50}", code=7)
         self.assertEqual((requests["r1"][-1]["exit_code"], requests["r1"][-1]["constraint"]["satisfied"]), (6, False))
+        self.assertGreater(requests["r1"][-1]["constraint"]["ms"], 0)
         self.assert_fails(cli.carat("chat", cli.STORIES, *flags, "--regex", "a(", stdin=b""), 6, "--regex")
 
     def test_thoughts_can_be_limited(self):

@@ -100,11 +100,12 @@ bool is_flag_anywhere(const std::string& name) {
   return false;
 }
 
-// That of the two which talk to a model; empty: neither.
+// That of those which talk to a model; empty: neither.
 std::string_view talking_command_with(const std::string& flag) {
-  for (const std::string_view name : {"run", "chat"}) {
-    for (const FlagInfo& info : CommandLine(*find_command(name)).flags(true)) {
-      if (std::ranges::find(info.names, flag) != info.names.end()) return name;
+  for (const CommandRow& row : commands()) {
+    if (!row.talks) continue;
+    for (const FlagInfo& info : CommandLine(row).flags(true)) {
+      if (std::ranges::find(info.names, flag) != info.names.end()) return row.name;
     }
   }
   return {};

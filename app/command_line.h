@@ -52,7 +52,7 @@ class CommandLine {
   void add_environment(Walk& walk) const;
   void add_settings(Walk& walk) const;
   [[noreturn]] void refuse(const std::string& flag) const;
-  bool talks() const { return row_.name == "run" || row_.name == "chat"; }
+  bool talks() const { return row_.talks; }
 
   const CommandRow& row_;
   std::unique_ptr<CLI::App> app_;

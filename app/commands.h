@@ -34,6 +34,7 @@ struct CommandRow {
   std::string_view arguments;  // as the usage line shows them
   std::string_view what;
   Command (*add)(CLI::App&);  // adds the flags to a parser
+  bool talks = false;         // to a model
 };
 
 std::span<const CommandRow> commands();

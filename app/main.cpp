@@ -29,8 +29,8 @@ namespace carat {
 namespace {
 
 constexpr CommandRow kCommands[] = {
-    {"run", "[-m] MODEL [PROMPT…]", "answer one prompt", add_run},
-    {"chat", "[-m] MODEL", "talk, turn by turn", add_chat},
+    {"run", "[-m] MODEL [PROMPT…]", "answer one prompt", add_run, true},
+    {"chat", "[-m] MODEL", "talk, turn by turn", add_chat, true},
     {"info", "[-m] MODEL", "show what a model file holds", add_info},
     {"tokenize", "[-m] MODEL [TEXT…]", "turn text into token ids, or ids into text", add_tokenize},
     {"eval", "[-m] MODEL -f FILE | --ids-file FILE --logits-out FILE", "measure perplexity, write logits", add_eval},
@@ -124,7 +124,7 @@ int dispatch(std::vector<std::string> arguments, Interrupt& interrupt, Stopwatch
     row = &take_command(arguments);
     call.words = parsed.emplace(*row).parse(arguments);
   } catch (const std::exception&) {
-    if (row->name == "run" || row->name == "chat") tell_as_event(row->name, all, std::current_exception());
+    if (row->talks) tell_as_event(row->name, all, std::current_exception());
     throw;
   }
   const CommandLine& line = *parsed;

@@ -20,12 +20,12 @@ struct Floats32 {
   float max() const noexcept {
     Part all = part[0];
     for (std::size_t i = 1; i < kParts; ++i) all = xsimd::max(all, part[i]);
-    return largest(all);
+    return largest_lane(all);
   }
   float min() const noexcept {
     Part all = part[0];
     for (std::size_t i = 1; i < kParts; ++i) all = xsimd::min(all, part[i]);
-    return -largest(-all);
+    return -largest_lane(-all);
   }
 
   // f(register) gives int32 within a byte.
@@ -215,7 +215,7 @@ inline Difference compare(const float* x, const float* y, std::size_t n) noexcep
     for (std::size_t j = i; j < n; ++j) a[j - i] = x[j], b[j - i] = y[j];
     add(Floats::load_unaligned(a), Floats::load_unaligned(b));
   }
-  return {sum_of(squares), sum_of(misses), largest(worst)};
+  return {sum_of(squares), sum_of(misses), largest_lane(worst)};
 }
 
 }  // namespace carat::cpu

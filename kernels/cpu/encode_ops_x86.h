@@ -1,24 +1,8 @@
-// What encoding needs beyond ops_x86.h: reductions, and codes narrowed to bytes. Intrinsics live only in such files.
+// What encoding needs beyond ops_x86.h: codes narrowed to bytes. Intrinsics live only in such files.
 #pragma once
 #include "kernels/cpu/ops_x86.h"
 
 namespace carat::cpu {
-
-// The largest element; with NaN, any.
-template <class Arch>
-inline float largest(xsimd::batch<float, Arch> x) noexcept {
-  if constexpr (kIs512<Arch>) {
-    return _mm512_reduce_max_ps(x);
-  } else {
-    __m128 four;
-    if constexpr (kIs256<Arch>)
-      four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    else
-      four = x;
-    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
-  }
-}
 
 // The low bytes of one register of int32, each 0 … 255 or -128 … 127.
 template <class Arch>

@@ -149,9 +149,9 @@ inline Int16x16<Isa> widen(const std::int8_t* from) noexcept {
     return {{_mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8), _mm_srai_epi16(_mm_unpackhi_epi8(bytes, bytes), 8)}};
 }
 
-// Element-wise `table[i]` of the low and the high halves of sixteen bytes.
+// Element-wise `table[i]`, of sixteen, of the low and the high halves of sixteen bytes.
 template <class Isa>
-inline void look_up_nibbles(const std::uint8_t* from, const std::int8_t (&table)[16], Int16x16<Isa>& low,
+inline void look_up_nibbles(const std::uint8_t* from, const std::int8_t* table, Int16x16<Isa>& low,
                             Int16x16<Isa>& high) noexcept {
   if constexpr (kNarrowIs256<Isa>) {
     const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table)), mask = _mm_set1_epi8(15);

@@ -121,9 +121,9 @@ struct Reader<Isa, BlockQ8_0> : SmallBlockReader<Isa, BlockQ8_0> {
 
 template <class Isa>
 inline Codes<Isa> iq4_codes(const std::uint8_t* qs) noexcept {
-  static constexpr std::int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+  static constexpr auto kValues = kIq4Values;  // which is not this instruction set's own
   Codes<Isa> out;
-  look_up_nibbles<Isa>(qs, kValues, out.half[0], out.half[1]);
+  look_up_nibbles<Isa>(qs, kValues.data(), out.half[0], out.half[1]);
   return out;
 }
 

@@ -285,11 +285,7 @@ inline void quantize_activation(const float* x, std::size_t n, const Quantised& 
     Floats largest(0.0f);
     for (std::size_t i = 0; i < kGroup; i += Floats::size)
       largest = xsimd::max(largest, xsimd::abs(Floats::load_unaligned(x + i)));
-    alignas(32) float lanes[Floats::size];
-    largest.store_aligned(lanes);
-    float peak = 0;
-    for (const float lane : lanes) peak = lane > peak ? lane : peak;
-
+    const float peak = largest_lane(largest);
     out.scale[g] = peak / 32767.0f;
     const float inverse = peak > 0 ? 32767.0f / peak : 0.0f;
     for (std::size_t h = 0; h < 2; ++h) {

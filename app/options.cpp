@@ -43,12 +43,12 @@ void add_cache_type(CLI::App& app, const std::string& name, DType& type, const s
   add_value(app, name, take, "TYPE", what)->group(kMore)->check({check});
 }
 
-[[noreturn]] void throw_no_model(const std::string& word) {
+[[noreturn]] void throw_no_model(const std::string& word, int exit_code, const std::string& hint) {
   std::vector<std::string> names;
   for (const NamedModel& model : list_models()) names.push_back(model.name);
   const std::string near = suggestion(word, names);
-  throw BadUsage("'" + word + "' is not a file" + (names.empty() ? "" : ", and no model is called that"),
-                 near.empty() ? "the first argument is the model; a prompt goes behind -p" : near);
+  throw Failure(exit_code, "'" + word + "' is not a file" + (names.empty() ? "" : ", and no model is called that"),
+                near.empty() ? hint : near);
 }
 
 void note_demo() {
@@ -85,7 +85,9 @@ void ModelFlags::add_to(CLI::App& app) {
 std::string ModelFlags::take_path(std::vector<std::string>& words) const {
   if (!path.empty()) {
     const std::string found = model_path(path);
-    if (!names_model(found) && found.find('/') == std::string::npos) throw_no_model(path);
+    if (!names_model(found) && found.find('/') == std::string::npos) {
+      throw_no_model(path, kExitModel, "'carat list' shows the models that have a name");
+    }
     return found;
   }
   const std::string_view set = environment("CARAT_MODEL");
@@ -94,7 +96,9 @@ std::string ModelFlags::take_path(std::vector<std::string>& words) const {
   if (!words.empty() && !is_stdin) {
     const std::string word = words.front();
     const std::string found = model_path(word);
-    if (!names_model(found)) throw_no_model(word);
+    if (!names_model(found)) {
+      throw_no_model(word, kExitUsage, "the first argument is the model; a prompt goes behind -p");
+    }
     words.erase(words.begin());
     return found;
   }

@@ -130,6 +130,11 @@ class Names(cli.ModelCase):
 
     def test_a_name_that_is_nearly_one(self):
         self.assert_fails(cli.carat("run", "storys", "-p", "x", env=self.env), 2, "'stories'")
+        self.assert_fails(cli.carat("run", "-m", "storys", "-p", "x", env=self.env), 3, "'stories'")
+
+    def test_a_name_that_is_none(self):
+        self.assert_fails(cli.carat("run", "What?", env=self.env), 2, "a prompt goes behind -p")
+        self.assert_fails(cli.carat("run", "-m", "nowhere", "-p", "x", env=self.env), 3, "'nowhere'", "carat list")
 
 
 class Settings(cli.ModelCase):

@@ -15,8 +15,8 @@ namespace carat {
 namespace {
 
 int chat(const ChatOptions& o, Call& call) {
-  o.log.apply();
   set_log_colour(o.output.thoughts.color);
+  o.log.apply();
   o.check();
   const std::string path = o.model.take_path(call.words);
   refuse_words(call, "the chat asks for what to say");

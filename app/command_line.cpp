@@ -100,7 +100,7 @@ bool is_flag_anywhere(const std::string& name) {
   return false;
 }
 
-// That of those which talk to a model; empty: neither.
+// That of those which talk to a model; empty: none.
 std::string_view talking_command_with(const std::string& flag) {
   for (const CommandRow& row : commands()) {
     if (!row.talks) continue;

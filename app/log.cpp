@@ -19,14 +19,17 @@ namespace {
 
 constexpr const char* kPlain = "plain";  // the logger without a prefix
 
-// What a message is, where that has a name: it stands for %* in a pattern.
+// What a message is, where that has a name: it stands for %* in a pattern. That of an error is coloured.
 class KindFlag : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& text) override {
     const std::string_view kind = message.level == spdlog::level::err    ? "error: "
                                   : message.level == spdlog::level::warn ? "note: "
                                                                          : "";
+    const bool is_error = message.level == spdlog::level::err;
+    message.color_range_start = is_error ? text.size() : 0;
     text.append(kind.data(), kind.data() + kind.size());
+    message.color_range_end = is_error ? text.size() : 0;
   }
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<KindFlag>(); }
 };
@@ -57,9 +60,7 @@ std::string one_line(std::string_view text) {
 
 void start_log() {
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("carat", std::make_shared<StandardError>()));
-  standard_error().set_formatter(with_kind("carat: %^%*%$%v"));
-  standard_error().set_color(spdlog::level::warn, "");
-  standard_error().set_color(spdlog::level::info, "");
+  standard_error().set_formatter(with_kind("carat: %*%v"));
   set_log_colour("auto");
   auto plain = std::make_shared<spdlog::logger>(kPlain, std::make_shared<spdlog::sinks::stderr_sink_mt>());
   plain->set_pattern("%v");

@@ -141,6 +141,7 @@ bool PromptFlags::reads_stdin(const std::vector<std::string>& words) const {
 
 void PromptFlags::add_given(std::vector<std::string>& parts) const {
   for (const std::string& file : files) {
+    if (file.empty()) continue;  // of a variable that is not set
     std::string text = checked_file(file);
     if (file != kStdin || !text.empty()) parts.push_back(std::move(text));
   }

@@ -177,8 +177,8 @@ int run(const RunOptions& o, Call& call) {
   try {
     if (o.timeout.given())
       call.interrupt.set_deadline(call.start.start() + o.timeout.timeout);  // with last words ready
-    o.log.apply();
     set_log_colour(o.output.thoughts.color);
+    o.log.apply();
     o.check();
     return o.is_worker() ? run_worker(o, call) : answer(o, call, request);
   } catch (const OutputClosed&) {

@@ -164,7 +164,6 @@ SamplingOptions sampling_options(const SamplingFlags& flags, const OpenModel& mo
   if (!flags.samplers.empty()) keep_samplers(options, flags.samplers);
   const std::int64_t look_back = flags.repeat_last.value_or(static_cast<std::int64_t>(options.repeat_last));
   options.repeat_last = look_back < 0 ? context : static_cast<std::size_t>(look_back);
-  if (flags.deterministic && flags.seed > 0) throw BadUsage("--deterministic is --seed 0: not with another --seed");
   const std::int64_t seed = flags.deterministic ? 0 : flags.seed;
   options.seed = seed < 0 ? std::random_device()() : static_cast<std::uint64_t>(seed);
 

@@ -148,8 +148,8 @@ std::vector<TokenId> read_cache(std::span<const std::byte> whole, Session& sessi
                                 std::size_t vocabulary) {
   ByteReader in(whole, "cache");
   const Header header = read_header(in);
-  if (!sum_is_right(whole)) throw BadFile("damaged, or cut short");
   if (header.key != key) throw BadFile("of another model, template or type of cache");
+  if (!sum_is_right(whole)) throw BadFile("damaged, or cut short");
   const bool fits = header.position <= header.furthest && header.furthest <= session.context();
   if (!fits) throw BadFile("of a larger context");
   if (header.position > in.remaining() / sizeof(TokenId)) throw BadFile("cut short");

@@ -121,7 +121,7 @@ struct Reader<Isa, BlockQ8_0> : SmallBlockReader<Isa, BlockQ8_0> {
 
 template <class Isa>
 inline Codes<Isa> iq4_codes(const std::uint8_t* qs) noexcept {
-  static constexpr auto kValues = kIq4Values;  // which is not this instruction set's own
+  static constexpr auto kValues = kIq4Values;  // a copy: all instruction sets would share the other's symbol
   Codes<Isa> out;
   look_up_nibbles<Isa>(qs, kValues.data(), out.half[0], out.half[1]);
   return out;

@@ -398,6 +398,7 @@ class Commands(chat_cli.ChatCase):
         self.assertEqual(chat.ask("/set"), settings.replace("top-k 40", "top-k 7").replace("temp 0\n", "temp 0.5\n"))
         self.assertIn("is not a number", chat.ask("/set temp x"))
         self.assertIn("cannot be set", chat.ask("/set color 3"))
+        self.assertNotIn("error", chat.ask("/set deterministic on"))
         self.assertIn("usage: /set", chat.ask("/set temp"))
 
     def test_show(self):

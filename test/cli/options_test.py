@@ -51,10 +51,6 @@ class Mistakes(cli.Case):
                 arguments = [flag] if value is None else [flag, value]
                 self.assert_fails(cli.carat("run", "-p", "x", *arguments), 2)
 
-    def test_a_seed_beside_another(self):
-        self.assert_fails(cli.carat("run", "-m", "demo", "-p", "x", "--deterministic", "-s", "7"), 2, "--deterministic")
-        self.assertEqual(cli.carat("run", "-m", "demo", "-p", "x", "-n", 1, "--deterministic", "-s", "0").code, 0)
-
     def test_the_word_error_is_coloured_where_colours_are_wanted(self):
         error = "carat: \x1b[31m\x1b[1merror: \x1b[mnowhere.gguf"
         plain = "carat: error: nowhere.gguf"
@@ -69,6 +65,11 @@ class Mistakes(cli.Case):
                 self.assertTrue(result.err.startswith(expected), result)
                 with open(log) as file:
                     self.assertIn("] error: nowhere.gguf", file.read())
+        result = cli.carat("run", "-p", "x", "-n", 1, "--color", "always")
+        self.assertTrue(result.err.startswith("carat: note: no model is named"), result)  # a note is not
+        result = cli.carat("run", "-p", "x", "--color", "never", "--log-file", "/nowhere/x",
+                           env=cli.environment(CLICOLOR_FORCE=1))
+        self.assert_fails(result, 2, "/nowhere/x")
 
     def test_numbers_are_decimal(self):
         result = cli.carat("run", "-p", "x", "-n", "010", "--ignore-eos", "-o", "json")

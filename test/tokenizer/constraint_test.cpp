@@ -276,6 +276,9 @@ TEST_CASE("schema: limits on one string are met together", "[constraint]") {
                     {R"x({"type":"string","pattern":"(a|b)*a(a|b){20}$","maxLength":50})x", "more than 4096 states"},
                     {R"x({"properties":{"a":{"pattern":"(","maxLength":3}}})x", "/properties/a/pattern: "},
                     {R"({"type":"string","pattern":"^a$","allOf":[{"pattern":"^b$"}]})", "no text meets it"},
+                    {R"({"type":"string","allOf":[{"pattern":"1"},{"pattern":"2"},{"pattern":"3"},{"pattern":"4"},)"
+                     R"({"pattern":"5"},{"pattern":"6"},{"pattern":"7"},{"pattern":"8"},{"pattern":"9"}]})",
+                     "/pattern: more than 8 different patterns"},
                     {R"({"pattern":["a","b"]})", "/pattern: must be a string"},
                     {R"({"pattern":"a","allOf":[{"pattern":1}]})", "a different 'pattern'"},
                     {R"({"format":"dates","maxLength":3})", "/format: \"dates\" is not supported"},

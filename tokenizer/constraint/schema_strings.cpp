@@ -8,6 +8,8 @@
 namespace carat {
 namespace {
 
+constexpr std::size_t kMaxPatterns = 8;  // of one string: all of them are in memory at once
+
 struct Form {
   std::string pattern;
   RegexSpan span;
@@ -18,7 +20,11 @@ std::vector<Form> forms_of(const SchemaJson& schema, const std::string& at) {
   std::vector<Form> forms;
   if (const auto pattern = schema.find("pattern"); pattern != schema.end()) {
     const std::string place = below(at, "pattern");
-    for (std::string& one : patterns_of(*pattern, place)) {
+    std::vector<std::string> patterns = patterns_of(*pattern, place);
+    if (patterns.size() > kMaxPatterns) {
+      refuse_schema(place, "more than " + std::to_string(kMaxPatterns) + " different patterns of one string");
+    }
+    for (std::string& one : patterns) {
       forms.push_back({std::move(one), RegexSpan::anywhere, place});
     }
   }
